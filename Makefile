@@ -1,0 +1,37 @@
+# `make demo` and `make test` do their own set-up (see scripts/setup.sh).
+SHELL := /bin/bash
+GO ?= go
+LINT_VERSION := v2.15.0
+VERSION ?=
+
+LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION))
+
+.PHONY: help build demo test lint bench fuzz setup clean
+
+help: ## what there is to make
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+build: ## the two programs, into bin/
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+setup: ## install what tests and demo need from the distribution's packages (root)
+	@scripts/setup.sh
+
+demo: setup build ## the main job on the embedded local AWS, end to end (root)
+	@$(GO) run ./test/demo -stillpoint bin/stillpoint -localstack bin/localstack
+
+test: setup ## every test, with the race detector (root for the whole of it)
+	@scripts/test.sh $(ARGS)
+
+bench: setup build ## how long writes are blocked, at several EC2 latencies (root)
+	@$(GO) run ./test/bench -stillpoint bin/stillpoint -localstack bin/localstack $(ARGS)
+
+lint: ## golangci-lint at its pinned version, with the import directions
+	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION) run ./...
+
+fuzz: ## the decoder, for a minute
+	$(GO) test ./messages -run '^$$' -fuzz FuzzDecode -fuzztime 60s
+
+clean: ## what was built
+	rm -rf bin

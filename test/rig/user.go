@@ -1,0 +1,54 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// CreateUser makes an account for the product, for the socket and for
+// 127.0.0.1, with the least rights that a quiesce needs on MariaDB: RELOAD,
+// PROCESS, BINLOG MONITOR and SLAVE MONITOR. An account that exists gets the new
+// password. The statements go to the binlog.
+func (s *Server) CreateUser(ctx context.Context, user, password string) error {
+	for _, host := range []string{"localhost", "127.0.0.1"} {
+		account := quoteSQL(user) + "@" + quoteSQL(host)
+		for _, statement := range []string{
+			"CREATE OR REPLACE USER " + account + " IDENTIFIED BY " + quoteSQL(password),
+			"GRANT RELOAD, PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO " + account,
+		} {
+			if _, err := s.db.ExecContext(ctx, statement); err != nil {
+				return fmt.Errorf("cannot create the user %s at %s: %w", user, host, err)
+			}
+		}
+	}
+	return nil
+}
+
+// quoteSQL writes text as an SQL string.
+func quoteSQL(text string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(text) + "'"
+}
+
+// WriteDefaultsFile writes an option file with a [client] section and mode 0600,
+// over a file of that name. None of the values may hold a line break or a quote.
+func WriteDefaultsFile(path, user, password, socket string) error {
+	var text strings.Builder
+	text.WriteString("[client]\n")
+	for _, option := range [][2]string{{"user", user}, {"password", password}, {"socket", socket}} {
+		if strings.ContainsAny(option[1], "\n\r\"'") {
+			return fmt.Errorf("cannot write the defaults file %s: the %s holds a line break or a quote", path, option[0])
+		}
+		fmt.Fprintf(&text, "%s=\"%s\"\n", option[0], strings.ReplaceAll(option[1], `\`, `\\`))
+	}
+	// A file that exists would keep its mode.
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("cannot replace the defaults file: %w", err)
+	}
+	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
+		return fmt.Errorf("cannot write the defaults file: %w", err)
+	}
+	return nil
+}
