@@ -1,0 +1,162 @@
+package localstack
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// diskStore keeps the backing files of volumes and snapshots in one folder: <id>.img. Without a folder it keeps nothing.
+type diskStore struct{ dir string }
+
+// errLive says that a device was written to while its file was being copied.
+var errLive = errors.New("the device was written to while its file was copied; on a file system that can clone files (XFS with reflink, btrfs) this is no problem, elsewhere freeze it first")
+
+func (d *diskStore) real() bool { return d.dir != "" }
+
+func (d *diskStore) path(id string) string { return filepath.Join(d.dir, id+".img") }
+
+// create makes a sparse file of size bytes.
+func (d *diskStore) create(id string, size int64) error {
+	f, err := os.OpenFile(d.path(id), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("cannot create the file of %s: %w", id, err)
+	}
+	if err := errors.Join(f.Truncate(size), f.Close()); err != nil {
+		return fmt.Errorf("cannot size the file of %s: %w", id, errors.Join(err, os.Remove(d.path(id))))
+	}
+	return nil
+}
+
+// size is in bytes.
+func (d *diskStore) size(id string) (int64, error) {
+	info, err := os.Stat(d.path(id))
+	if err != nil {
+		return 0, fmt.Errorf("cannot see the size of %s: %w", id, err)
+	}
+	return info.Size(), nil
+}
+
+func (d *diskStore) remove(id string) error {
+	if err := os.Remove(d.path(id)); err != nil {
+		return fmt.Errorf("cannot delete the file of %s: %w", id, err)
+	}
+	return nil
+}
+
+// clone makes the file of to from that of from, as that is at one moment, and makes it at least size bytes long. It says how:
+// "ficlone" or "copy". dev is the loop device of from, nil for none.
+//
+// Nothing is flushed first. What a frozen file system has written is on the device, and so in the file; what is still in a page
+// cache above the device is not on the disk, and does not belong into a snapshot. FICLONE keeps writers out of the file while
+// it works. A copy does not: the device's counters must prove that nobody wrote, else it is errLive.
+func (d *diskStore) clone(from, to string, size int64, dev *loopDevice) (how string, err error) {
+	src, err := os.Open(d.path(from))
+	if err != nil {
+		return "", fmt.Errorf("cannot clone %s: %w", from, err)
+	}
+	defer src.Close()
+	dst, err := os.OpenFile(d.path(to), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("cannot clone %s to %s: %w", from, to, err)
+	}
+	defer func() {
+		err = errors.Join(err, dst.Close())
+		if err != nil {
+			err = fmt.Errorf("cannot clone %s to %s: %w", from, to, errors.Join(err, os.Remove(d.path(to))))
+		}
+	}()
+
+	how = "ficlone"
+	err = unix.IoctlFileClone(int(dst.Fd()), int(src.Fd()))
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EXDEV) || errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EINVAL) {
+		how = "copy"
+		err = copyStill(dst, src, dev)
+	}
+	if err != nil {
+		return how, err
+	}
+	info, err := dst.Stat()
+	if err != nil {
+		return how, err
+	}
+	if size > info.Size() {
+		err = dst.Truncate(size)
+	}
+	return how, err
+}
+
+// copyStill copies src, and again if its device was written to meanwhile, three times in all.
+func copyStill(dst, src *os.File, dev *loopDevice) error {
+	if dev == nil {
+		return copySparse(dst, src)
+	}
+	for range 3 {
+		before, busy, err := dev.writes()
+		if err != nil {
+			return err
+		}
+		if err := copySparse(dst, src); err != nil {
+			return err
+		}
+		after, busyNow, err := dev.writes()
+		if err != nil {
+			return err
+		}
+		if before == after && !busy && !busyNow {
+			return nil
+		}
+		if err := dst.Truncate(0); err != nil {
+			return err
+		}
+	}
+	return errLive
+}
+
+// copySparse copies the data of src and leaves its holes as holes.
+func copySparse(dst, src *os.File) error {
+	info, err := src.Stat()
+	if err != nil {
+		return err
+	}
+	if err := dst.Truncate(info.Size()); err != nil {
+		return err
+	}
+	for at := int64(0); at < info.Size(); {
+		data, err := unix.Seek(int(src.Fd()), at, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			return nil // holes up to the end
+		}
+		if err != nil {
+			return err
+		}
+		hole, err := unix.Seek(int(src.Fd()), data, unix.SEEK_HOLE)
+		if err != nil {
+			return err
+		}
+		if err := copyRange(dst, src, data, hole); err != nil {
+			return err
+		}
+		at = hole
+	}
+	return nil
+}
+
+func copyRange(dst, src *os.File, from, to int64) error {
+	in, out := from, from
+	for in < to {
+		n, err := unix.CopyFileRange(int(src.Fd()), &in, int(dst.Fd()), &out, int(min(to-in, 1<<30)), 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n == 0 { // across file systems on some kernels
+			_, err := io.Copy(io.NewOffsetWriter(dst, in), io.NewSectionReader(src, in, to-in))
+			return err
+		}
+	}
+	return nil
+}

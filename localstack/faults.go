@@ -1,0 +1,70 @@
+package localstack
+
+import (
+	"sync"
+	"time"
+)
+
+// Fault makes calls of one operation slow or fail. The zero value does nothing.
+type Fault struct {
+	// Operation is the one meant, such as "ec2:CreateSnapshots" or "sqs:ReceiveMessage"; "*" is all.
+	Operation string
+
+	// Latency is added to the call. The effect (for CreateSnapshots the clone) happens half-way through it; where nothing is
+	// to take effect, the error comes at its end.
+	Latency time.Duration
+
+	// Code is the AWS error code to answer with, such as "RequestLimitExceeded". Empty: none.
+	Code string
+
+	// Status is the HTTP status of that error. Zero is what AWS uses for it, else 400.
+	Status int
+
+	// After lets the call take effect before it fails. Without it the error, the drop or the hang comes instead of the effect.
+	After bool
+
+	// Drop closes the connection without an answer.
+	Drop bool
+
+	// Hang gives no answer until the client goes away or the server closes.
+	Hang bool
+
+	// Times is how many calls it applies to. Zero: until the faults are replaced.
+	Times int
+}
+
+type faultSet struct {
+	mu     sync.Mutex
+	faults []Fault
+}
+
+// SetFaults replaces all faults; none clears them. Of several for one operation the first that is not used up applies.
+func (s *Server) SetFaults(f ...Fault) {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	s.faults.faults = append([]Fault(nil), f...)
+}
+
+func (s *faultSet) list() []Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Fault{}, s.faults...)
+}
+
+// take finds the fault for a call and counts it. The zero Fault: none.
+func (s *faultSet) take(operation string) Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, f := range s.faults {
+		if f.Operation != operation && f.Operation != "*" {
+			continue
+		}
+		if f.Times == 1 {
+			s.faults = append(s.faults[:i:i], s.faults[i+1:]...)
+		} else if f.Times > 1 {
+			s.faults[i].Times--
+		}
+		return f
+	}
+	return Fault{}
+}

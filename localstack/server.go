@@ -1,0 +1,197 @@
+package localstack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Config says how to start a Server. The zero value is usable.
+type Config struct {
+	// Dir holds the backing files of volumes and snapshots, and nothing else. It is created if it is missing, and should be on
+	// a file system that can clone files (XFS with reflink, btrfs): elsewhere a snapshot is a sparse copy. Empty: volumes and
+	// snapshots have no block device and no data, which needs no privileges.
+	Dir string
+
+	// Addr is what to listen on. Empty is 127.0.0.1:0, a free port. Anything but a loopback address is refused.
+	Addr string
+
+	// Region is the one that ARNs and availability zones name. Empty is eu-west-1. Clients may sign for any.
+	Region string
+
+	// AccountID is twelve digits. Empty is 111122223333.
+	AccountID string
+
+	// Logger gets one debug event per call and warnings about what AWS would do silently. Nil: none.
+	Logger *zerolog.Logger
+
+	// SnapshotTime is how long a snapshot is pending before it is completed. Zero is one second, below zero is no time at all.
+	SnapshotTime time.Duration
+}
+
+// Server is a running local AWS. Its methods are safe for use by several goroutines.
+type Server struct {
+	config   Config
+	log      zerolog.Logger
+	listener net.Listener
+	http     *http.Server
+	served   chan struct{}
+	started  time.Time
+
+	// life ends when Close begins. Effects and waits hang on it instead of on the client's connection: AWS does what it was
+	// asked to, whether or not the one who asked is still there.
+	life context.Context
+	end  context.CancelFunc
+
+	calls  callLog
+	faults faultSet
+	sqs    *sqsService
+	sns    *snsService
+	ec2    *ec2Service
+
+	forget    func() bool // stops watching the context of Start
+	closeOnce sync.Once
+	closeErr  error
+}
+
+var accountID = regexp.MustCompile(`^[0-9]{12}$`)
+
+// Start checks c, listens and serves until Close is called or ctx ends. It is listening when it returns.
+func Start(ctx context.Context, c Config) (*Server, error) {
+	if c.Addr == "" {
+		c.Addr = "127.0.0.1:0"
+	}
+	if c.Region == "" {
+		c.Region = "eu-west-1"
+	}
+	if c.AccountID == "" {
+		c.AccountID = "111122223333"
+	}
+	if c.SnapshotTime == 0 {
+		c.SnapshotTime = time.Second
+	}
+	if !accountID.MatchString(c.AccountID) {
+		return nil, fmt.Errorf("cannot start localstack: the account id %q is not twelve digits", c.AccountID)
+	}
+	if err := checkLoopback(c.Addr); err != nil {
+		return nil, err
+	}
+	if c.Dir != "" {
+		dir, err := prepareDir(c.Dir)
+		if err != nil {
+			return nil, fmt.Errorf("cannot create the folder for volumes: %w", err)
+		}
+		c.Dir = dir
+	}
+	log := zerolog.Nop()
+	if c.Logger != nil {
+		log = *c.Logger
+	}
+
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", c.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", c.Addr, err)
+	}
+
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	s := &Server{
+		config: c, log: log, listener: listener, served: make(chan struct{}), started: time.Now(),
+		life: life, end: end,
+	}
+	s.sqs = newSQS(s.URL(), c.Region, c.AccountID, log)
+	s.sns = newSNS(s.URL(), c.Region, c.AccountID, s.sqs, log)
+	s.ec2 = newEC2(c, &diskStore{dir: c.Dir}, log)
+	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+
+	go func() {
+		defer close(s.served)
+		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error().Err(err).Msg("serving ended")
+		}
+	}()
+	s.forget = context.AfterFunc(ctx, func() { _ = s.Close() })
+	return s, nil
+}
+
+// prepareDir creates dir, and returns its path as the kernel tells it of the files in it.
+func prepareDir(dir string) (string, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(dir)
+}
+
+// checkLoopback refuses an address that others could reach, because there is no authentication. A host name is refused too,
+// except localhost: what it resolves to may change.
+func checkLoopback(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %q: %w", addr, err)
+	}
+	if !isLoopback(host) {
+		return fmt.Errorf("cannot listen on %q: there is no authentication, so only loopback addresses such as 127.0.0.1:4566 are allowed", addr)
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// URL is where the server listens, as http://127.0.0.1:port, for AWS_ENDPOINT_URL or --endpoint-url.
+func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
+
+// Env is what to add to the environment of a program that shall use this server instead of AWS. The credentials are dummies.
+func (s *Server) Env() []string {
+	return []string{
+		"AWS_ENDPOINT_URL=" + s.URL(),
+		"AWS_REGION=" + s.config.Region,
+		"AWS_DEFAULT_REGION=" + s.config.Region,
+		"AWS_ACCESS_KEY_ID=localstack",
+		"AWS_SECRET_ACCESS_KEY=localstack",
+		"AWS_EC2_METADATA_DISABLED=true",
+	}
+}
+
+// Device is the path of the loop device under an attached volume, such as /dev/loop3. It is false for a volume that is not
+// attached, that is a root volume, or that has no data.
+func (s *Server) Device(volumeID string) (string, bool) { return s.ec2.device(volumeID) }
+
+// Close stops serving, ends calls that wait, and detaches every loop device that the server attached. It does not delete the
+// files in Dir. A device that is still mounted stays until it is unmounted, when the kernel detaches it; that is an error here.
+// Errors are joined. Closing again does nothing and returns the same.
+func (s *Server) Close() error {
+	s.closeOnce.Do(func() {
+		s.forget()
+		s.end()
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		err := s.http.Shutdown(ctx)
+		if err != nil {
+			err = errors.Join(fmt.Errorf("cannot stop serving in good order: %w", err), s.http.Close())
+		}
+		<-s.served
+		s.sqs.close()
+		s.closeErr = errors.Join(err, s.ec2.close())
+	})
+	return s.closeErr
+}
