@@ -1,0 +1,150 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"stillpoint/internal/snapshot"
+	"stillpoint/messages"
+	"stillpoint/worker"
+)
+
+// request is the file of one request id.
+type request struct {
+	RequestID string           `json:"requestId"`
+	Plan      string           `json:"plan"`
+	Attempts  []attempt        `json:"attempts"`
+	Result    *messages.Result `json:"result,omitzero"`
+	// Finished is the time of the outbox entry that Result came with: an
+	// older entry does not replace it.
+	Finished int64 `json:"finished,omitzero"`
+}
+
+type attempt struct {
+	snapshot.Attempt
+	// BootID is the run of the kernel in which it was made: the byte that
+	// says "sent" lives in the page cache until then.
+	BootID string `json:"bootId"`
+	// SentKnown says that Sent is final and the byte is not asked any more.
+	SentKnown bool `json:"sentKnown,omitzero"`
+}
+
+func (j *Journal) requestPath(requestID string) string {
+	return j.path(requestsDir, digest(requestID)+suffix)
+}
+
+func (j *Journal) sentPath(requestID, attemptID string) string {
+	return j.path(sentDir, digest(requestID, attemptID))
+}
+
+// Load implements worker.Journal. The error is a *CorruptError where the file
+// had to be set aside.
+func (j *Journal) Load(requestID string) (*worker.Entry, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.catchUp(); err != nil {
+		return nil, err
+	}
+	q, err := j.load(requestID)
+	if err != nil {
+		return nil, err
+	}
+	e := &worker.Entry{RequestID: requestID, Plan: q.Plan, Result: q.Result}
+	for _, a := range q.Attempts {
+		j.learnSent(requestID, &a)
+		e.Attempts = append(e.Attempts, a.Attempt)
+	}
+	return e, nil
+}
+
+// load returns an empty request where there is no file.
+func (j *Journal) load(requestID string) (*request, error) {
+	q := &request{}
+	path := j.requestPath(requestID)
+	err := read(path, q)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &request{RequestID: requestID}, nil
+	case err != nil:
+		return nil, err
+	case q.RequestID != requestID:
+		return nil, setAside(path, fmt.Errorf("it holds another request id"))
+	}
+	return q, nil
+}
+
+func (j *Journal) learnSent(requestID string, a *attempt) {
+	if !a.SentKnown {
+		a.Sent, a.SentKnown = j.wasSent(requestID, *a), true
+	}
+}
+
+// wasSent reads the byte that Sending wrote. Where that cannot be relied on
+// (the kernel has been started anew since, or the file is gone) the answer is
+// the safe one: it may have been sent, if the attempt had come so far.
+func (j *Journal) wasSent(requestID string, a attempt) bool {
+	if len(a.VolumeIDs) == 0 {
+		return false
+	}
+	if a.BootID != j.boot {
+		return true
+	}
+	data, err := os.ReadFile(j.sentPath(requestID, a.ID))
+	return err != nil || len(data) != 1 || data[0] != notSent
+}
+
+// forget removes what belongs to the attempts of a request that is done.
+func (j *Journal) forget(q *request) error {
+	var paths []string
+	for _, a := range q.Attempts {
+		path := j.sentPath(q.RequestID, a.ID)
+		if _, err := os.Lstat(path); err == nil {
+			paths = append(paths, path)
+		}
+	}
+	return remove(paths...)
+}
+
+// prune removes what is older than Keep, and what crashes left behind. What it
+// cannot remove is reported and left to the next time.
+func (j *Journal) prune() {
+	now := j.options.Now()
+	j.pruned = now
+	for _, folder := range []string{requestsDir, sentDir, outboxDir, tagsDir, plansDir} {
+		entries, err := os.ReadDir(filepath.Join(j.dir, folder))
+		if err != nil {
+			j.options.Log.Warn().Err(err).Msg("cannot look for old entries of the journal")
+			continue
+		}
+		removed := 0
+		for _, e := range entries {
+			info, err := e.Info()
+			if err != nil {
+				continue // gone already
+			}
+			age := now.Sub(info.ModTime())
+			isRecord := filepath.Ext(e.Name()) == suffix
+			switch {
+			case len(e.Name()) > len(tmpPrefix) && e.Name()[:len(tmpPrefix)] == tmpPrefix:
+				if age < tmpKept { // another process may be writing it
+					continue
+				}
+			case isRecord && (folder == plansDir || folder == outboxDir): // never by age
+				continue
+			case age < j.options.Keep:
+				continue
+			}
+			if err := os.Remove(j.path(folder, e.Name())); err != nil {
+				j.options.Log.Warn().Err(err).Msg("cannot remove an old entry of the journal")
+				continue
+			}
+			removed++
+		}
+		if removed > 0 {
+			j.options.Log.Info().Str("folder", folder).Int("removed", removed).Msg("removed old entries of the journal")
+		}
+	}
+}

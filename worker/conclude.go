@@ -1,0 +1,90 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"stillpoint/messages"
+)
+
+// conclude makes a decision durable and publishes it once. Shutdown does not
+// stop it.
+func (h *Handler) conclude(ctx context.Context, log zerolog.Logger, dec decision) Outcome {
+	r := dec.result
+	if r.EventID == "" {
+		r.Seal(dec.messageID, orNow(h.Now)())
+	}
+	out := Outcome{Result: r, Again: dec.again, Duplicate: dec.duplicate, Err: dec.err}
+	if dec.again {
+		say(log.Warn(), r).Err(dec.err).Str("outcome", r.Message).Msg("request is to be tried again")
+		return out
+	}
+
+	done := h.Outbox.claim(r.EventID)
+	if dec.duplicate {
+		out.Err = h.Journal.Requeue(r)
+	} else {
+		out.Err = h.Journal.Finish(r, dec.owed)
+	}
+	h.Monitor.journal(out.Err)
+	out.Published = h.publish(ctx, log, r)
+	done()
+	if h.Publisher != nil && !out.Published || len(dec.owed) > 0 {
+		h.Outbox.Wake()
+	}
+
+	if dec.duplicate {
+		if out.Published { // what SNS has need not wait in the outbox
+			out.Err = nil
+		}
+		h.Monitor.duplicate()
+		say(log.Info(), r).Err(out.Err).Msg("request was finished before: the same result again")
+		return out
+	}
+	h.Monitor.finished(r)
+	if out.Err != nil {
+		say(log.Error(), r).Err(out.Err).Bool("published", out.Published).Msg("cannot record the result")
+		return out
+	}
+	say(log.WithLevel(level(r.Status)), r).Str("outcome", r.Message).Bool("published", out.Published).Msg("request finished")
+	return out
+}
+
+// publish tries once. What it cannot publish waits in the outbox.
+func (h *Handler) publish(ctx context.Context, log zerolog.Logger, r *messages.Result) bool {
+	if h.Publisher != nil {
+		timeout := h.PublishTimeout
+		if timeout == 0 {
+			timeout = 5 * time.Second
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+		defer cancel()
+		if err := h.Publisher.Publish(ctx, r); err != nil {
+			log.Warn().Err(err).Str("event_id", r.EventID).Msg("cannot publish the result now: it waits in the outbox")
+			return false
+		}
+	}
+	if err := h.Journal.Published(r.EventID); err != nil {
+		log.Warn().Err(err).Str("event_id", r.EventID).Msg("cannot take the published result out of the outbox: it will be published again")
+	}
+	return h.Publisher != nil
+}
+
+func level(s messages.Status) zerolog.Level {
+	switch s.Severity() {
+	case "info":
+		return zerolog.InfoLevel
+	case "warning":
+		return zerolog.WarnLevel
+	default:
+		return zerolog.ErrorLevel
+	}
+}
+
+// say adds the fields that every line about a request has.
+func say(e *zerolog.Event, r *messages.Result) *zerolog.Event {
+	return e.Str("request_id", r.RequestID).Str("attempt_id", r.AttemptID).Str("plan", r.Plan).
+		Str("status", string(r.Status)).Str("reason", string(r.Reason)).Float64("duration_ms", r.Timings.Total)
+}

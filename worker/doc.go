@@ -1,0 +1,5 @@
+// Package worker is the event loop: it receives a request, keeps the lease on
+// its message, decides what is to become of it, has it run, makes the result
+// durable, publishes it and settles the message, in this order. It knows no
+// AWS, no database and no disk: those are behind the interfaces in ports.go.
+package worker

@@ -1,0 +1,135 @@
+package worker
+
+import (
+	"sync"
+	"time"
+
+	"stillpoint/messages"
+)
+
+// Observer is told what happens, for metrics. Every function may be nil; none
+// may block.
+type Observer struct {
+	// Finished is called once for each result that was reached, not for one
+	// that is only published again.
+	Finished func(r *messages.Result)
+	// Duplicate: a finished request was delivered again and not run again.
+	Duplicate func()
+	// LeaseLost: a message stopped being ours while we worked on it.
+	LeaseLost func()
+	// ReceiveError is a poll that failed, with AWS's error code, "timeout" or "unreachable".
+	ReceiveError func(code string)
+	// Outbox is how many results wait to be published, and since when the
+	// oldest of them was finished; zero where none waits.
+	Outbox func(entries int, oldest time.Time)
+	// TagDebts is how many snapshots wait for tags.
+	TagDebts func(snapshots int)
+}
+
+// Status is how the worker is doing, for /healthz and /readyz. A zero time
+// means that the thing has not happened.
+type Status struct {
+	// LastPoll is when SQS last answered a poll.
+	LastPoll time.Time
+	// PollError is the code of the last poll's error; "" where it went well.
+	PollError string
+	// Handling is the request in hand, since HandlingSince; "" between requests.
+	Handling      string
+	HandlingSince time.Time
+	// Outbox is how many results wait to be published; OutboxOldest is when
+	// the oldest of them was finished.
+	Outbox       int
+	OutboxOldest time.Time
+	// TagDebts is how many snapshots wait for tags.
+	TagDebts int
+	// JournalError is why the journal could not be used when it was last
+	// needed; "" where it could.
+	JournalError string
+}
+
+// Monitor keeps the Status and passes events on to an Observer. It is shared
+// by Handler, Loop and Outbox, and safe for use by several goroutines. A nil
+// Monitor does nothing.
+type Monitor struct {
+	observer Observer
+	mu       sync.Mutex
+	status   Status
+}
+
+// NewMonitor makes one; the zero Observer is fine.
+func NewMonitor(o Observer) *Monitor { return &Monitor{observer: o} }
+
+// Status returns a copy.
+func (m *Monitor) Status() Status {
+	if m == nil {
+		return Status{}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.status
+}
+
+func (m *Monitor) update(f func(*Status)) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f(&m.status)
+}
+
+func (m *Monitor) finished(r *messages.Result) {
+	if m != nil && m.observer.Finished != nil {
+		m.observer.Finished(r)
+	}
+}
+
+func (m *Monitor) duplicate() {
+	if m != nil && m.observer.Duplicate != nil {
+		m.observer.Duplicate()
+	}
+}
+
+func (m *Monitor) leaseLost() {
+	if m != nil && m.observer.LeaseLost != nil {
+		m.observer.LeaseLost()
+	}
+}
+
+func (m *Monitor) polled(at time.Time) {
+	m.update(func(s *Status) { s.LastPoll, s.PollError = at, "" })
+}
+
+func (m *Monitor) pollFailed(code string) {
+	m.update(func(s *Status) { s.PollError = code })
+	if m != nil && m.observer.ReceiveError != nil {
+		m.observer.ReceiveError(code)
+	}
+}
+
+func (m *Monitor) handling(requestID string, since time.Time) {
+	m.update(func(s *Status) { s.Handling, s.HandlingSince = requestID, since })
+}
+
+func (m *Monitor) outbox(entries int, oldest time.Time) {
+	m.update(func(s *Status) { s.Outbox, s.OutboxOldest = entries, oldest })
+	if m != nil && m.observer.Outbox != nil {
+		m.observer.Outbox(entries, oldest)
+	}
+}
+
+func (m *Monitor) tagDebts(n int) {
+	m.update(func(s *Status) { s.TagDebts = n })
+	if m != nil && m.observer.TagDebts != nil {
+		m.observer.TagDebts(n)
+	}
+}
+
+func (m *Monitor) journal(err error) {
+	m.update(func(s *Status) {
+		s.JournalError = ""
+		if err != nil {
+			s.JournalError = err.Error()
+		}
+	})
+}

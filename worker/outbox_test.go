@@ -1,0 +1,222 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"stillpoint/internal/snapshot"
+	"stillpoint/messages"
+)
+
+type fakeTagger struct {
+	*trail
+	mu  sync.Mutex
+	err error
+}
+
+func (f *fakeTagger) Tag(_ context.Context, id string, _ map[string]string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		f.add("tag %s fails", id)
+		return f.err
+	}
+	f.add("tag %s", id)
+	return nil
+}
+
+func (f *fakeTagger) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+}
+
+func (b *bench) outbox(tagger Tagger) (o *Outbox, start func(context.Context) (stop func())) {
+	o = &Outbox{Journal: b.journal, Publisher: b.topic, Tagger: tagger, Monitor: b.monitor, Log: zerolog.Nop(), Random: func() float64 { return 0.999 }}
+	b.handler.Outbox = o
+	return o, func(ctx context.Context) func() {
+		ctx, cancel := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			o.Run(ctx)
+		}()
+		return func() {
+			cancel()
+			<-done
+		}
+	}
+}
+
+func (b *bench) wait(id string, s messages.Status) {
+	r := made(snapshot.Job{Delivery: request(id, "nightly"), MessageID: id}, s, "")
+	b.journal.waiting = append(b.journal.waiting, r)
+}
+
+func TestTheOutboxPublishesOldestFirstAtStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.wait("one", messages.Failed)
+		b.wait("two", messages.Succeeded)
+		_, start := b.outbox(nil)
+		stop := start(t.Context())
+		time.Sleep(time.Millisecond)
+		b.expect(t, "publish failed ", "published", "publish succeeded ", "published")
+		stop()
+	})
+}
+
+func TestTheOutboxBacksOffAndGetsThereInTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.topic.fail(errors.New("AuthorizationError"))
+		b.wait("one", messages.Failed)
+		_, start := b.outbox(nil)
+		stop := start(t.Context())
+		defer stop()
+		time.Sleep(time.Hour)
+		if n := b.count("publish fails"); n < 15 || n > 25 {
+			t.Errorf("%d tries in an hour", n)
+		}
+		if s := b.monitor.Status(); s.Outbox != 1 || s.OutboxOldest.IsZero() {
+			t.Errorf("status %+v", s)
+		}
+		b.topic.fail(nil)
+		time.Sleep(5 * time.Minute)
+		if s := b.monitor.Status(); s.Outbox != 0 || !s.OutboxOldest.IsZero() || len(b.topic.results()) != 1 {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+func TestTheHandlerWakesTheOutbox(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		_, start := b.outbox(nil)
+		stop := start(t.Context())
+		defer stop()
+		time.Sleep(time.Second)
+		b.topic.fail(errors.New("a moment"))
+		b.handle(request("r", ""))
+		b.topic.fail(nil)
+		time.Sleep(3 * time.Second)
+		if left, _ := b.journal.Outbox(); len(b.topic.results()) != 1 || len(left) != 0 {
+			t.Fatalf("%q", b.list())
+		}
+	})
+}
+
+func TestNobodyPublishesWhatTheHandlerIsPublishing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		slow := &slowTopic{fakeTopic: b.topic}
+		b.handler.Publisher = slow
+		o, start := b.outbox(nil)
+		stop := start(t.Context())
+		defer stop()
+		go func() {
+			time.Sleep(time.Second)
+			o.Wake() // while the handler waits for SNS
+		}()
+		b.handle(request("r", ""))
+		time.Sleep(10 * time.Minute)
+		if n := len(b.topic.results()); n != 1 {
+			t.Fatalf("published %d times", n)
+		}
+	})
+}
+
+type slowTopic struct{ *fakeTopic }
+
+func (s *slowTopic) Publish(ctx context.Context, r *messages.Result) error {
+	time.Sleep(4 * time.Second)
+	return s.fakeTopic.Publish(ctx, r)
+}
+
+func TestOnePoisonedEntryDoesNotStopTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.wait("poison", messages.Failed)
+		b.wait("two", messages.Succeeded)
+		o, start := b.outbox(nil)
+		o.Publisher = poisoned{b.topic}
+		stop := start(t.Context())
+		defer stop()
+		time.Sleep(time.Second)
+		if r := b.topic.results(); len(r) != 1 || r[0].RequestID != "two" {
+			t.Fatalf("%q", b.list())
+		}
+		if s := b.monitor.Status(); s.Outbox != 1 {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+type poisoned struct{ *fakeTopic }
+
+func (p poisoned) Publish(ctx context.Context, r *messages.Result) error {
+	if r.RequestID == "poison" {
+		return errors.New("InvalidParameter")
+	}
+	return p.fakeTopic.Publish(ctx, r)
+}
+
+func TestOwedTagsAreWrittenInTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		tagger := &fakeTagger{trail: b.trail}
+		tagger.fail(errors.New("RequestLimitExceeded"))
+		_, start := b.outbox(tagger)
+		stop := start(t.Context())
+		defer stop()
+		time.Sleep(time.Second)
+		b.runner.run = func(_ context.Context, job snapshot.Job) snapshot.Outcome {
+			return snapshot.Outcome{Result: made(job, messages.Succeeded, ""), PendingTags: []snapshot.PendingTags{{SnapshotID: "snap-1"}, {SnapshotID: "snap-2"}}}
+		}
+		b.handle(request("r", ""))
+		time.Sleep(2 * time.Second)
+		if b.count("tag snap-1 fails") == 0 {
+			t.Fatalf("not tried soon: %q", b.list())
+		}
+		if s := b.monitor.Status(); s.TagDebts != 2 {
+			t.Errorf("status %+v", s)
+		}
+		tagger.fail(nil)
+		time.Sleep(time.Minute)
+		if left, _ := b.journal.Owed(); len(left) != 0 || b.monitor.Status().TagDebts != 0 {
+			t.Fatal("still owed")
+		}
+	})
+}
+
+func TestTheOutboxEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.wait("one", messages.Failed)
+		o, start := b.outbox(nil)
+		o.Publisher = hanging{}
+		stop := start(t.Context())
+		time.Sleep(time.Second)
+		begun := time.Now()
+		stop()
+		if time.Since(begun) != 0 {
+			t.Errorf("it took %s", time.Since(begun))
+		}
+		if len(b.journal.waiting) != 1 {
+			t.Error("an entry was lost")
+		}
+	})
+}
+
+type hanging struct{}
+
+func (hanging) Publish(ctx context.Context, _ *messages.Result) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
