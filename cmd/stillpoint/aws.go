@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+
+	"stillpoint/internal/config"
+	"stillpoint/messages"
+)
+
+// metadataTimeout bounds all that is asked of the instance's metadata.
+const metadataTimeout = 5 * time.Second
+
+// awsConfig is the SDK's standard configuration, with the file's region where it has one.
+func awsConfig(ctx context.Context, region string) (aws.Config, error) {
+	var opts []func(*awsconfig.LoadOptions) error
+	if region != "" {
+		opts = append(opts, awsconfig.WithRegion(region))
+	}
+	cfg, err := awsconfig.LoadDefaultConfig(ctx, opts...)
+	if err != nil {
+		return cfg, coded(exitConfig, fmt.Errorf("cannot read the AWS configuration: %w", err))
+	}
+	return cfg, nil
+}
+
+// identify finds out who and where we are: the file, the AWS chain, and for
+// what they leave open the instance's metadata. The region is never guessed.
+func identify(ctx context.Context, f *config.File) (aws.Config, messages.Identity, error) {
+	id := messages.Identity{InstanceID: f.InstanceID, Agent: agent()}
+	cfg, err := awsConfig(ctx, f.Region)
+	if err != nil {
+		return cfg, id, err
+	}
+	if cfg.Region == "" || id.InstanceID == "" {
+		ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
+		defer cancel()
+		doc, err := imds.NewFromConfig(cfg).GetInstanceIdentityDocument(ctx, nil)
+		if err != nil {
+			return cfg, id, coded(exitConfig, fmt.Errorf("cannot learn %s from the instance's metadata: %w; set them in the configuration, or by --region and --instance-id", missing(cfg.Region, id.InstanceID), err))
+		}
+		if cfg.Region == "" {
+			cfg.Region = doc.Region
+		}
+		if id.InstanceID == "" {
+			id.InstanceID = doc.InstanceID
+		}
+	}
+	id.Region = cfg.Region
+	return cfg, id, nil
+}
+
+func missing(region, instance string) string {
+	var what []string
+	if region == "" {
+		what = append(what, "region")
+	}
+	if instance == "" {
+		what = append(what, "instance id")
+	}
+	return strings.Join(what, " and ")
+}
+
+// queueRegion is the region that a queue URL of AWS names; "" for another URL.
+func queueRegion(queueURL string) string {
+	u, err := url.Parse(queueURL)
+	if err != nil {
+		return ""
+	}
+	parts := strings.Split(u.Hostname(), ".")
+	if len(parts) >= 4 && parts[0] == "sqs" && strings.HasPrefix(strings.Join(parts[2:], "."), "amazonaws.com") {
+		return parts[1]
+	}
+	return ""
+}

@@ -1,0 +1,119 @@
+// Command stillpoint takes consistent EBS snapshots of the database on this
+// instance. It wires the rooms together and owns signals and exit codes,
+// nothing else.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"stillpoint/internal/config"
+	"stillpoint/internal/freeze"
+)
+
+// guardianCommand is how the worker starts its guardian; it is no command for people.
+const guardianCommand = "guardian"
+
+func main() {
+	if len(os.Args) == 2 && os.Args[1] == guardianCommand {
+		os.Exit(freeze.GuardianMain())
+	}
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP) // a closed terminal or log must not end a run half-way
+	// Never un-notified: a second signal must not cut the end short either.
+	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	if err != nil && err.Error() != "" {
+		fmt.Fprintln(os.Stderr, "stillpoint:", err)
+	}
+	os.Exit(exitCode(err))
+}
+
+// The exit codes of the contract.
+const (
+	exitDone         = 0
+	exitFailed       = 1
+	exitRefused      = 3
+	exitInconsistent = 4
+	exitUsage        = 64
+	exitBusy         = 75
+	exitConfig       = 78
+	exitInterrupted  = 130
+)
+
+// codedError is an error that knows its exit code. Its text may be empty where
+// everything was said already.
+type codedError struct {
+	code int
+	err  error
+}
+
+func (e *codedError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+func (e *codedError) Unwrap() error { return e.err }
+
+func coded(code int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &codedError{code, err}
+}
+
+func exitCode(err error) int {
+	var c *codedError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &c):
+		return c.code
+	default:
+		return exitFailed
+	}
+}
+
+// exited carries kong's wish to end (after --help) out of its parser.
+type exited int
+
+// run parses the arguments and carries out the command.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	var cli commands
+	defer func() {
+		if r := recover(); r != nil {
+			code, ok := r.(exited)
+			if !ok {
+				panic(r) //nolint:forbidigo // not ours: nothing is held while arguments are parsed
+			}
+			if code != 0 {
+				err = &codedError{code: exitUsage}
+			}
+		}
+	}()
+	parser, err := kong.New(&cli,
+		kong.Name("stillpoint"),
+		kong.Description("Consistent EBS snapshots of the MySQL or MariaDB on this instance: on request from an SQS queue, with the result on SNS."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { panic(exited(code)) }), //nolint:forbidigo // recovered above
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Vars{"configPath": config.DefaultPath},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		return err
+	}
+	k, err := parser.Parse(args)
+	if err != nil {
+		return coded(exitUsage, fmt.Errorf("%w (see stillpoint --help)", err))
+	}
+	cli.out, cli.err = stdout, stderr
+	return k.Run(ctx, &cli.globals)
+}

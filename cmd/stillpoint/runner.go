@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"stillpoint/internal/config"
+	"stillpoint/internal/ebs"
+	"stillpoint/internal/freeze"
+	"stillpoint/internal/journal"
+	"stillpoint/internal/mysql"
+	"stillpoint/internal/snapshot"
+	"stillpoint/internal/volume"
+	"stillpoint/messages"
+	"stillpoint/worker"
+)
+
+// runner carries out requests by the pipelines of the file's plans.
+type runner struct {
+	file      *config.File
+	pipelines map[string]*snapshot.Pipeline
+	log       zerolog.Logger
+	// locked says that the caller holds the run lock already.
+	locked bool
+}
+
+var _ worker.Runner = (*runner)(nil)
+
+// newRunner builds a pipeline for every plan. Its error is one of the
+// configuration.
+func newRunner(f *config.File, id messages.Identity, client *ebs.Client, log zerolog.Logger) (*runner, error) {
+	r := &runner{file: f, pipelines: map[string]*snapshot.Pipeline{}, log: log}
+	var errs []error
+	for name, p := range f.Plans {
+		pipeline, err := newPipeline(f, p, id, client, log.With().Str("plan", name).Logger())
+		if err != nil {
+			errs = append(errs, fmt.Errorf("plan %s: %w", name, err))
+			continue
+		}
+		r.pipelines[name] = pipeline
+	}
+	return r, coded(exitConfig, errors.Join(errs...))
+}
+
+func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *ebs.Client, log zerolog.Logger) (*snapshot.Pipeline, error) {
+	plan := snapshot.Plan{
+		Name: p.Name, Freeze: p.Freeze, NoFreeze: p.NoFreeze, Volumes: p.Volumes,
+		SnapshotTimeout: p.SnapshotTimeout, MaxHold: p.MaxHold,
+		MaxAge: p.MaxAge, MinInterval: p.MinInterval, StartWithin: p.StartWithin,
+		Tags: p.Tags, CopyTags: p.CopyTags, LockTries: 1,
+		Describe: func(requestID string) string {
+			s, err := p.DescriptionFor(config.Vars{InstanceID: id.InstanceID, Plan: p.Name, RequestID: requestID, Region: id.Region})
+			if err != nil {
+				log.Warn().Err(err).Msg("the description is left empty")
+			}
+			return s
+		},
+	}
+	pl := &snapshot.Pipeline{
+		Identity: id, EBS: client, Volumes: &volume.Resolver{},
+		Freezer: freeze.New(freeze.Config{
+			Args: []string{guardianCommand}, Expedite: p.ExpediteFreeze,
+			Forbidden: []string{f.StateDir, f.RuntimeDir}, LockFile: filepath.Join(f.RuntimeDir, "expedite.lock"),
+		}),
+		Progress: func(stage, note string) {
+			log.Info().Str("stage", stage).Str("note", note).Msg("progress")
+		},
+	}
+	if m := p.MySQL; m != nil {
+		plan.LockTimeout, plan.LockTries, plan.LockSleep = m.LockTimeout, m.LockTries, m.LockSleep
+		c := mysql.Config{
+			DefaultsFile: m.DefaultsFile, Socket: m.Socket, Host: m.Host, User: m.User,
+			LockTimeout: m.LockTimeout, PreliminaryFlush: mysql.Flush(m.PreliminaryFlush),
+			LongQueries: mysql.LongQueries(m.LongQueries), LongQueryAfter: m.LongQueryAfter,
+		}
+		if m.PortSet {
+			c.Port = uint16(m.Port)
+		}
+		db, err := mysql.New(c)
+		if err != nil {
+			return nil, err
+		}
+		pl.Database = db
+	}
+	pl.Plan = plan
+	return pl, nil
+}
+
+// DefaultPlan is the file's.
+func (r *runner) DefaultPlan() string { return r.file.DefaultPlan }
+
+// Permit holds the request against the plan.
+func (r *runner) Permit(req messages.Request) error {
+	p, ok := r.file.Plans[req.Plan]
+	if !ok {
+		return &worker.RejectedError{Reason: messages.ReasonUnknownPlan, Sentence: fmt.Sprintf(
+			"there is no plan %q in the worker's file: it has %s", req.Plan, orWord(strings.Join(slices.Sorted(maps.Keys(r.file.Plans)), ", "), "none"))}
+	}
+	if err := p.Permit(req); err != nil {
+		return &worker.RejectedError{Reason: messages.ReasonNotPermitted, Sentence: err.Error()}
+	}
+	return nil
+}
+
+func orWord(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// busyRetry is how often a worker looks whether another run has ended.
+const busyRetry = 250 * time.Millisecond
+
+// Run goes through the plan's pipeline, one run at a time on this host.
+func (r *runner) Run(ctx context.Context, job snapshot.Job) snapshot.Outcome {
+	if !r.locked {
+		unlock, err := r.waitForTurn(ctx)
+		if err != nil {
+			return r.notRun(job, err)
+		}
+		defer func() { _ = unlock() }()
+	}
+	return r.pipelines[job.Delivery.Request.Plan].Run(ctx, job)
+}
+
+func runLock(f *config.File) string { return filepath.Join(f.RuntimeDir, "run.lock") }
+
+// waitForTurn waits for a `stillpoint snapshot` that is under way.
+func (r *runner) waitForTurn(ctx context.Context) (unlock func() error, err error) {
+	for waited := false; ; waited = true {
+		lock, err := journal.LockRun(runLock(r.file))
+		var busy *journal.BusyError
+		if !errors.As(err, &busy) {
+			if err != nil {
+				return nil, err
+			}
+			return lock.Unlock, nil
+		}
+		if !waited {
+			r.log.Info().Err(err).Msg("waiting for the other run to end")
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(busyRetry):
+		}
+	}
+}
+
+// notRun is the outcome of a run that could not begin.
+func (r *runner) notRun(job snapshot.Job, err error) snapshot.Outcome {
+	p := r.pipelines[job.Delivery.Request.Plan]
+	res := p.Identity.Result(job.Delivery, time.Now())
+	res.Status, res.Reason = messages.Failed, messages.ReasonInternal
+	res.Message = fmt.Sprintf("nothing was locked or frozen: %v", err)
+	again := errors.Is(err, context.Canceled)
+	if again {
+		res.Reason = messages.ReasonInterrupted
+	}
+	res.Seal(job.MessageID, time.Now())
+	return snapshot.Outcome{Result: res, Again: again}
+}

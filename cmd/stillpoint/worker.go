@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/rs/zerolog"
+
+	"stillpoint/internal/config"
+	"stillpoint/internal/ebs"
+	"stillpoint/internal/journal"
+	"stillpoint/internal/metrics"
+	"stillpoint/internal/notify"
+	"stillpoint/internal/queue"
+	"stillpoint/messages"
+	"stillpoint/worker"
+)
+
+type workerCommand struct{}
+
+func (g *globals) configPath() string {
+	if g.Config != "" {
+		return g.Config
+	}
+	return config.DefaultPath
+}
+
+// Run is the worker's life.
+func (workerCommand) Run(ctx context.Context, g *globals) error {
+	log, logs, err := g.logger()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = logs.Close() }()
+	f, err := config.Load(g.configPath())
+	if err != nil {
+		return coded(exitConfig, err)
+	}
+	if err := f.CheckWorker(); err != nil {
+		return coded(exitConfig, err)
+	}
+	cfg, id, err := identify(ctx, f)
+	if err != nil {
+		return err
+	}
+	log = log.With().Str("instance_id", id.InstanceID).Logger()
+	if err := os.MkdirAll(f.RuntimeDir, 0o755); err != nil {
+		return fmt.Errorf("cannot make the runtime directory: %w", err)
+	}
+	life, err := journal.LockRun(filepath.Join(f.RuntimeDir, "worker.lock"))
+	if err != nil {
+		return busyOr(err)
+	}
+	defer func() { _ = life.Unlock() }()
+	j, err := journal.Open(f.StateDir, journal.Options{InstanceID: id.InstanceID, Log: log})
+	if err != nil {
+		return err
+	}
+
+	m := metrics.New(agent().Version)
+	client := ebs.New(cfg, id.InstanceID)
+	client.OnError = m.EC2Error
+	run, err := newRunner(f, id, client, log)
+	if err != nil {
+		return err
+	}
+	q := queue.New(cfg, queue.Config{URL: f.QueueURL, DeadLetterURL: f.DeadLetterQueueURL})
+	topic, err := notify.New(cfg, f.TopicARN)
+	if err != nil {
+		return coded(exitConfig, err)
+	}
+	monitor := worker.NewMonitor(m.Observer())
+	outbox := &worker.Outbox{Journal: j, Publisher: topic, Tagger: client, Monitor: monitor, Log: log}
+	loop := &worker.Loop{
+		Queue: q, AllowSources: f.AllowEventSources, Monitor: monitor, Log: log,
+		Handler: &worker.Handler{Identity: id, Runner: run, Journal: j, Publisher: topic, Outbox: outbox, Monitor: monitor, Log: log},
+	}
+	loop.Between = reloader(g, f, id, client, loop, log)
+	for name := range f.Plans {
+		if at, err := j.LastSuccess(name); err == nil {
+			m.LastSuccess(name, at)
+		}
+	}
+	stopHTTP, err := serveHTTP(ctx, f.HTTPAddr, m.Handler(monitor.Status), log)
+	if err != nil {
+		return coded(exitConfig, err)
+	}
+	defer stopHTTP()
+
+	log.Info().Str("version", agent().Version).Str("region", id.Region).Str("queue_url", f.QueueURL).Msg("worker started")
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+	// The outbox goes on until the loop has ended, so that the last result has its chance.
+	rest, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	wg.Go(func() { outbox.Run(rest) })
+	go func() {
+		<-ctx.Done()
+		_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+		log.Info().Msg("stopping: waiting for the poll or the request in hand")
+	}()
+	loop.Run(ctx)
+	cancel()
+	wg.Wait()
+	log.Info().Msg("worker stopped")
+	return nil
+}
+
+func busyOr(err error) error {
+	var busy *journal.BusyError
+	if errors.As(err, &busy) {
+		return coded(exitBusy, err)
+	}
+	return err
+}
+
+// reloader makes the function that exchanges the plans on SIGHUP, between
+// requests. A file that is wrong leaves the old one in force. What the worker
+// is built on (queue, topic, directories, address) needs a restart.
+func reloader(g *globals, f *config.File, id messages.Identity, client *ebs.Client, loop *worker.Loop, log zerolog.Logger) func() {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	return func() {
+		select {
+		case <-hup:
+		default:
+			return
+		}
+		next, err := config.Load(g.configPath())
+		if err == nil {
+			err = next.CheckWorker()
+		}
+		var run *runner
+		if err == nil {
+			run, err = newRunner(next, id, client, log)
+		}
+		if err != nil {
+			log.Error().Err(err).Msg("cannot use the changed configuration: the old one stays in force")
+			return
+		}
+		if next.QueueURL != f.QueueURL || next.TopicARN != f.TopicARN || next.StateDir != f.StateDir || next.RuntimeDir != f.RuntimeDir || next.HTTPAddr != f.HTTPAddr {
+			log.Warn().Msg("queue_url, topic_arn, state_dir, runtime_dir and http_addr change with a restart only")
+		}
+		loop.Handler.Runner, loop.AllowSources = run, next.AllowEventSources
+		log.Info().Msg("configuration read again")
+	}
+}
+
+// serveHTTP serves metrics and health until the returned function is called; addr "" is none.
+func serveHTTP(ctx context.Context, addr string, h http.Handler, log zerolog.Logger) (stop func(), err error) {
+	if addr == "" {
+		return func() {}, nil
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot serve metrics: %w (http_addr in the file; \"\" turns it off)", err)
+	}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			log.Error().Err(err).Msg("cannot serve metrics any more")
+		}
+	})
+	log.Info().Str("http_addr", l.Addr().String()).Msg("serving metrics and health")
+	return func() { _ = s.Close(); wg.Wait() }, nil
+}

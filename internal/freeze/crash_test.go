@@ -1,0 +1,255 @@
+package freeze
+
+import (
+	"bufio"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"stillpoint/internal/snapshot"
+)
+
+// startWorker runs a worker that freezes and never thaws, until it says a word.
+func startWorker(t *testing.T, word string, disks ...*disk) (worker *exec.Cmd, guardian int) {
+	t.Helper()
+	cmd := exec.Command(selfPath, "worker")
+	for _, d := range disks {
+		cmd.Args = append(cmd.Args, d.path)
+	}
+	_, err := cmd.StdinPipe() // whose end it would notice, were it not killed
+	must(t, err)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		said, pid, _ := strings.Cut(lines.Text(), " ")
+		if said == "armed" {
+			guardian, err = strconv.Atoi(pid)
+			must(t, err)
+		}
+		if said == word {
+			return cmd, guardian
+		}
+		if said != "armed" {
+			t.Fatalf("the worker says %q", lines.Text())
+		}
+	}
+	t.Fatal("the worker has ended")
+	return nil, 0
+}
+
+// mustEnd waits for a process that is not our child.
+func mustEnd(t *testing.T, pid int) {
+	t.Helper()
+	for limit := time.Now().Add(3 * time.Second); unix.Kill(pid, 0) != unix.ESRCH && !zombie(pid); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatalf("the guardian, process %d, is still there after 3 s", pid)
+		}
+	}
+}
+
+func TestWorkerKilled(t *testing.T) {
+	dir := t.TempDir()
+	disks := []*disk{newDisk(t, "xfs", dir), newDisk(t, "ext4", dir)}
+	flows := []*flow{disks[0].startWriter(t), disks[1].startWriter(t)}
+	worker, guardian := startWorker(t, "frozen", disks...)
+	for _, w := range flows {
+		w.stopped(t, 50*time.Millisecond)
+	}
+	from := bootNow()
+	must(t, worker.Process.Kill())
+	for i, w := range flows {
+		late := time.Duration(w.firstAfter(t, from) - from)
+		t.Logf("writer %d flowed %v after the worker was killed", i, late)
+		if late > time.Second {
+			t.Errorf("writer %d flowed %v after the worker was killed, want less than a second", i, late)
+		}
+	}
+	mustEnd(t, guardian)
+}
+
+func TestWorkerKilledWhileFreezing(t *testing.T) { bothStalls(t, workerKilledWhileFreezing) }
+
+func workerKilledWhileFreezing(t *testing.T, d *disk, release func()) {
+	worker, guardian := startWorker(t, "armed", d)
+	time.Sleep(200 * time.Millisecond) // until FIFREEZE is in flight
+	must(t, worker.Process.Kill())
+	_ = worker.Wait()
+	time.Sleep(100 * time.Millisecond)
+	if unix.Kill(guardian, 0) != nil || zombie(guardian) {
+		t.Error("the guardian left while FIFREEZE was in flight")
+	}
+	release()
+	mustEnd(t, guardian)
+	if d.isFrozen(t) {
+		t.Error("still frozen")
+	}
+}
+
+// TestSignalsDoNotEndTheGuardian: a service manager sends SIGTERM to all processes of a unit.
+func TestSignalsDoNotEndTheGuardian(t *testing.T) {
+	d := newDisk(t, "xfs", t.TempDir())
+	g := arm(t, config(t), d)
+	must(t, g.Freeze(t.Context(), in(5*time.Second)))
+	for _, s := range []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE, unix.SIGQUIT, unix.SIGUSR1} {
+		must(t, unix.Kill(g.Report().Guardian, s))
+	}
+	time.Sleep(50 * time.Millisecond)
+	thawed, err := g.Thaw(t.Context())
+	must(t, err)
+	if !thawed.Held() {
+		t.Errorf("Thaw = %+v, want it held", thawed)
+	}
+}
+
+func TestGuardianKilled(t *testing.T) {
+	dir := t.TempDir()
+	a, b := newDisk(t, "xfs", dir), newDisk(t, "ext4", dir)
+	w := a.startWriter(t)
+	c := config(t)
+	g := arm(t, c, a, b)
+	must(t, g.Freeze(t.Context(), in(10*time.Second)))
+	w.stopped(t, 50*time.Millisecond)
+	from := bootNow()
+	must(t, unix.Kill(g.Report().Guardian, unix.SIGKILL))
+	late := time.Duration(w.firstAfter(t, from) - from)
+	t.Logf("writer flowed %v after the guardian was killed", late)
+	if late > time.Second {
+		t.Errorf("the writer flowed %v after the guardian was killed, want less than a second", late)
+	}
+	thawed, err := g.Thaw(t.Context())
+	must(t, err)
+	if thawed.Cause != snapshot.ThawGuardianLost {
+		t.Errorf("Thaw = %+v, want the guardian lost", thawed)
+	}
+	if a.isFrozen(t) || b.isFrozen(t) {
+		t.Error("still frozen")
+	}
+	wantRCU(t, c, "0")
+	must(t, g.Close())
+}
+
+func TestGuardianKilledBeforeTheFreeze(t *testing.T) {
+	d := newDisk(t, "xfs", t.TempDir())
+	g := arm(t, config(t), d)
+	must(t, unix.Kill(g.Report().Guardian, unix.SIGKILL))
+	<-g.over
+	err := g.Freeze(t.Context(), in(5*time.Second))
+	if err == nil || !strings.Contains(err.Error(), "the guardian was lost") {
+		t.Errorf("Freeze = %v, want the guardian lost", err)
+	}
+	thawed, err := g.Thaw(t.Context())
+	must(t, err)
+	if thawed != (snapshot.Thawed{}) {
+		t.Errorf("Thaw = %+v, want nothing", thawed)
+	}
+	if d.isFrozen(t) {
+		t.Error("frozen")
+	}
+}
+
+func TestGuardianStopped(t *testing.T) {
+	d := newDisk(t, "xfs", t.TempDir())
+	w := d.startWriter(t)
+	c := config(t)
+	c.AnswerWithin = 300 * time.Millisecond
+	g := arm(t, c, d)
+	must(t, g.Freeze(t.Context(), in(10*time.Second)))
+	must(t, unix.Kill(g.Report().Guardian, unix.SIGSTOP))
+	w.stopped(t, 50*time.Millisecond)
+	from := bootNow()
+	thawed, err := g.Thaw(t.Context())
+	must(t, err)
+	if thawed.Cause != snapshot.ThawGuardianLost {
+		t.Errorf("Thaw = %+v, want the guardian lost", thawed)
+	}
+	// Or it would thaw what someone else has frozen by the time it goes on.
+	select {
+	case <-g.gone:
+	case <-time.After(time.Second):
+		t.Error("the stopped guardian was left alive")
+	}
+	late := time.Duration(w.firstAfter(t, from) - from)
+	t.Logf("writer flowed %v after Thaw was called", late)
+	if late > c.AnswerWithin+200*time.Millisecond {
+		t.Errorf("the writer flowed %v after Thaw was called, want soon after %v", late, c.AnswerWithin)
+	}
+	must(t, g.Close())
+	if err := unix.Kill(g.Report().Guardian, 0); err != unix.ESRCH {
+		t.Errorf("the guardian was not reaped: %v", err)
+	}
+}
+
+func TestGuardianStoppedAndNobodyThaws(t *testing.T) {
+	d := newDisk(t, "xfs", t.TempDir())
+	w := d.startWriter(t)
+	c := config(t)
+	g := arm(t, c, d)
+	deadline := in(300 * time.Millisecond)
+	at := bootTime(deadline)
+	must(t, g.Freeze(t.Context(), deadline))
+	must(t, unix.Kill(g.Report().Guardian, unix.SIGSTOP))
+	w.stopped(t, 100*time.Millisecond)
+	late := time.Duration(w.firstAfter(t, bootNow()) - at)
+	t.Logf("writer flowed %v after the deadline", late)
+	if late < 0 || late > backstopMargin+150*time.Millisecond {
+		t.Errorf("the writer flowed %v after the deadline, want soon after %v", late, backstopMargin)
+	}
+	thawed, err := g.Thaw(t.Context())
+	must(t, err)
+	if thawed.Cause != snapshot.ThawGuardianLost {
+		t.Errorf("Thaw = %+v, want the guardian lost", thawed)
+	}
+	wantRCU(t, c, "0")
+}
+
+func TestCloseThaws(t *testing.T) {
+	for _, stop := range []bool{false, true} {
+		t.Run("stopped="+strconv.FormatBool(stop), func(t *testing.T) {
+			d := newDisk(t, "xfs", t.TempDir())
+			w := d.startWriter(t)
+			g := arm(t, config(t), d)
+			must(t, g.Freeze(t.Context(), in(10*time.Second)))
+			if stop {
+				must(t, unix.Kill(g.Report().Guardian, unix.SIGSTOP))
+			}
+			from := bootNow()
+			must(t, g.Close())
+			t.Logf("Close took %v", time.Duration(bootNow()-from))
+			w.firstAfter(t, from)
+		})
+	}
+}
+
+func TestCloseOfAStoppedGuardian(t *testing.T) {
+	d := newDisk(t, "xfs", t.TempDir())
+	g := arm(t, config(t), d)
+	must(t, unix.Kill(g.Report().Guardian, unix.SIGSTOP))
+	must(t, g.Close())
+}
+
+// TestFrozenMountStays: a frozen file system must not be unmounted, or nobody could thaw it.
+func TestFrozenMountStays(t *testing.T) {
+	d := newDisk(t, "xfs", t.TempDir())
+	g := arm(t, config(t), d)
+	must(t, g.Freeze(t.Context(), in(5*time.Second)))
+	unix.Close(d.fd) // leaves the guard's
+	err := unix.Unmount(d.path, 0)
+	d.fd, _ = unix.Open(d.path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != unix.EBUSY {
+		t.Errorf("umount of a frozen file system: %v, want EBUSY", err)
+	}
+	thawed, err := g.Thaw(t.Context())
+	must(t, err)
+	if !thawed.Held() {
+		t.Errorf("Thaw = %+v, want it held", thawed)
+	}
+}

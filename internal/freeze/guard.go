@@ -1,0 +1,318 @@
+package freeze
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"stillpoint/internal/snapshot"
+)
+
+// Guard is the worker's side of one freeze. Its methods may be called by
+// several goroutines. It freezes once: after a failed Freeze, arm anew.
+type Guard struct {
+	targets                   []*target
+	answerWithin, closeWithin time.Duration
+
+	command           *exec.Cmd
+	sock              *os.File
+	timer             int // the backstop's timerfd
+	rcuFile, lockFile *os.File
+	rcu               expediter
+
+	frozen  chan struct{} // closed when all are frozen
+	gone    chan struct{} // closed when the guardian's end of the socket has closed
+	over    chan struct{} // closed when nothing is frozen by us (any more)
+	closing chan struct{} // closed by Close
+	ended   chan struct{} // closed when the guardian is reaped and all is closed
+	drained chan struct{} // closed when its standard error has ended
+
+	heard    atomic.Int64 // when the guardian said something last, CLOCK_BOOTTIME
+	decided  atomic.Bool  // who reports the thaw: the guardian by kindOver, or the worker by rescue
+	settling sync.WaitGroup
+
+	mu        sync.Mutex
+	notes     []string
+	stderr    string
+	commanded bool  // kindFreeze was sent
+	abandoned bool  // Freeze returned an error
+	closed    bool  // Close was called
+	shut      bool  // nothing can be sent any more
+	overdue   int64 // the backstop wants to have heard something since then, CLOCK_BOOTTIME
+	final     frame // the guardian's kindOver
+	thawedAt  time.Time
+	lost      *lost // set when the worker takes over; nil where it did not
+	at        time.Time
+	took      time.Duration
+	expedited bool
+	rcuFault  unix.Errno
+}
+
+// lost is what became of the guardian.
+type lost struct {
+	why string
+	// foreign names the file systems that the worker found thawed.
+	foreign []string
+}
+
+// Report is what is worth logging about a Guard, after the thaw.
+type Report struct {
+	// Guardian is the guardian's process id.
+	Guardian int
+	// FrozenAt is when all were frozen; zero where they were not.
+	FrozenAt time.Time
+	// FreezeTook is the time from the command until then, as the guardian measured it.
+	FreezeTook time.Duration
+	// Expedited says that rcu_expedited was raised for this freeze.
+	Expedited bool
+	// Notes are what did not work and is not fatal, one sentence each.
+	Notes []string
+}
+
+// Report returns what is known by now. It may be called at any time.
+func (g *Guard) Report() Report {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r := Report{Guardian: g.command.Process.Pid, FrozenAt: g.at, FreezeTook: g.took, Expedited: g.expedited, Notes: slices.Clone(g.notes)}
+	if g.rcuFault != 0 {
+		r.Notes = append(r.Notes, "cannot put rcu_expedited back: "+g.rcuFault.Error())
+	}
+	return r
+}
+
+// Settle runs syncfs on all file systems at once. Where ctx ends first it
+// returns an error; the flushes go on, and Close waits for them.
+func (g *Guard) Settle(ctx context.Context) error {
+	results := make(chan error, len(g.targets))
+	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		return fmt.Errorf("cannot flush %s: this guard is closed", g.names())
+	}
+	for _, t := range g.targets {
+		g.settling.Go(func() {
+			err := unix.Syncfs(t.fd())
+			if err != nil {
+				err = fmt.Errorf("cannot flush %s: %w", t.name, err)
+			}
+			results <- err
+		})
+	}
+	g.mu.Unlock()
+	var failures []error
+	for range g.targets {
+		select {
+		case err := <-results:
+			failures = append(failures, err)
+		case <-ctx.Done():
+			return errors.Join(append(failures, fmt.Errorf("cannot flush %s in time: %w", g.names(), context.Cause(ctx)))...)
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// Freeze freezes all file systems, or returns an error and none is left
+// frozen. The guardian thaws at the deadline, which counts on CLOCK_BOOTTIME
+// from now on. Where the kernel has not answered FIFREEZE when ctx ends, Freeze
+// returns soon after Config.AnswerWithin, and the guardian thaws as soon as it does.
+func (g *Guard) Freeze(ctx context.Context, deadline time.Time) error {
+	if err := g.freeze(ctx, deadline); err != nil {
+		g.mu.Lock()
+		g.abandoned = true
+		g.mu.Unlock()
+		return err
+	}
+	return nil
+}
+
+func (g *Guard) freeze(ctx context.Context, deadline time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("cannot freeze %s: %w", g.names(), context.Cause(ctx))
+	}
+	if err := g.orderFreeze(deadline); err != nil {
+		return err
+	}
+	select {
+	case <-g.frozen:
+		return nil
+	case <-g.over:
+		return g.freezeError()
+	case <-ctx.Done():
+	}
+	reason := fmt.Errorf("cannot freeze %s in time: %w", g.names(), context.Cause(ctx))
+	if err := g.letGo(ctx); err != nil {
+		return errors.Join(reason, err)
+	}
+	return reason
+}
+
+// orderFreeze sets the backstop and sends the command.
+func (g *Guard) orderFreeze(deadline time.Time) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.lost != nil:
+		return nil // over says why
+	case g.commanded || g.closed:
+		return fmt.Errorf("cannot freeze %s: this guard has been used", g.names())
+	}
+	at := bootTime(deadline)
+	// Before the command, so that there is no freeze without a backstop.
+	if err := setTimer(g.timer, at+int64(backstopMargin)); err != nil {
+		return fmt.Errorf("cannot freeze %s: cannot set a timer: %w", g.names(), err)
+	}
+	g.overdue, g.commanded = at, true
+	f := frame{kind: kindFreeze, at: at}
+	if err := f.send(g.fd()); err != nil {
+		go g.rescue("it could not be told to freeze: " + err.Error())
+	}
+	return nil
+}
+
+// freezeError says why nothing is frozen.
+func (g *Guard) freezeError() error {
+	g.mu.Lock()
+	f, l, said := g.final, g.lost, g.stderr
+	g.mu.Unlock()
+	switch {
+	case l != nil && said != "":
+		return fmt.Errorf("cannot freeze %s: the guardian was lost: %s: %s", g.names(), l.why, said)
+	case l != nil:
+		return fmt.Errorf("cannot freeze %s: the guardian was lost: %s", g.names(), l.why)
+	case f.cause == causeDeadline:
+		return fmt.Errorf("cannot freeze %s: the deadline passed before the kernel had frozen all: %w", g.names(), context.DeadlineExceeded)
+	case f.cause == causeFailed && f.stage == stageFreeze:
+		return fmt.Errorf("cannot freeze %s: %w%s", g.nameOf(f.index), f.errno, advice(f.errno))
+	case f.errno != 0:
+		return fmt.Errorf("cannot freeze %s: %w", g.names(), f.errno)
+	}
+	return fmt.Errorf("cannot freeze %s: it was called off", g.names())
+}
+
+// advice says what an errno of FIFREEZE means.
+func advice(errno unix.Errno) string {
+	switch errno {
+	case unix.EBUSY:
+		return " (it is frozen already, and not by this run: look for another backup program at work, or for a freeze that one left behind, which fsfreeze --unfreeze ends)"
+	case unix.EPERM:
+		return " (freezing needs CAP_SYS_ADMIN)"
+	case unix.EOPNOTSUPP:
+		return " (this file system cannot be frozen)"
+	}
+	return ""
+}
+
+// Thaw thaws all and says what it found. It goes ahead whatever becomes of
+// ctx; where the kernel has not answered when ctx ends (but not before
+// Config.AnswerWithin and 100 ms), it returns an error and the thaw goes on.
+func (g *Guard) Thaw(ctx context.Context) (snapshot.Thawed, error) {
+	g.mu.Lock()
+	commanded := g.commanded
+	g.mu.Unlock()
+	if !commanded {
+		return snapshot.Thawed{}, nil
+	}
+	if err := g.letGo(ctx); err != nil {
+		return snapshot.Thawed{}, err
+	}
+	return g.thawed(), nil
+}
+
+// letGo tells the guardian to thaw and waits until nothing is frozen. It asks
+// again and again, so that a guardian which is stopped in between is noticed.
+func (g *Guard) letGo(ctx context.Context) error {
+	// So long that a silent guardian is noticed, and the worker's own thaw tried.
+	grace := time.NewTimer(g.answerWithin + 100*time.Millisecond)
+	defer grace.Stop()
+	var done <-chan struct{} // set when ctx may end the wait
+	turn := time.NewTicker(g.answerWithin)
+	defer turn.Stop()
+	asked := bootNow()
+	g.ask()
+	for {
+		select {
+		case <-g.over:
+			return nil
+		case <-turn.C:
+			if g.heard.Load() < asked {
+				go g.rescue("it did not answer within " + g.answerWithin.String())
+			}
+			asked = bootNow()
+			g.ask()
+		case <-grace.C:
+			done = ctx.Done()
+		case <-done:
+			return fmt.Errorf("cannot thaw %s yet: the kernel has not answered, most likely because a volume is stalled; it will be thawed as soon as it does: %w", g.names(), context.Cause(ctx))
+		}
+	}
+}
+
+// ask sends the command to thaw. A guardian that cannot be reached has ended,
+// which watch notices, or has been deaf for long.
+func (g *Guard) ask() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.shut {
+		f := frame{kind: kindThaw}
+		_ = f.send(g.fd())
+	}
+}
+
+// thawed turns what guardian and worker found into the report. over is closed.
+func (g *Guard) thawed() snapshot.Thawed {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f := g.final
+	if g.lost != nil {
+		detail := "the guardian was lost: " + g.lost.why
+		if len(g.lost.foreign) > 0 {
+			detail += "; found thawed by then: " + strings.Join(g.lost.foreign, ", ")
+		}
+		return snapshot.Thawed{Cause: snapshot.ThawGuardianLost, At: g.thawedAt, Detail: detail}
+	}
+	t := snapshot.Thawed{At: g.thawedAt}
+	switch {
+	case f.cause == causeDeadline:
+		t.Cause = snapshot.ThawDeadline
+		t.Detail = fmt.Sprintf("%s: the guardian thawed at the deadline, %s", g.names(), t.At.Format(time.RFC3339Nano))
+	case f.cause == causeCommand && g.abandoned, f.cause == causeFailed, f.cause == causeAborted, f.cause == causeNone:
+		return snapshot.Thawed{} // there never was a freeze that anyone could count on
+	case f.cause == causeClosed:
+		t.Cause = snapshot.ThawGuardianLost
+		t.Detail = "the guardian found the worker's end of the socket closed"
+	case f.errno != 0:
+		t.Cause = snapshot.ThawForeign
+		t.Detail = fmt.Sprintf("%s was not frozen any more: someone else had thawed it", g.nameOf(f.index))
+	default:
+		t.Cause = snapshot.ThawCommand
+	}
+	return t
+}
+
+func (g *Guard) fd() int { return int(g.sock.Fd()) }
+
+// names lists all mount points, for errors.
+func (g *Guard) names() string {
+	var names []string
+	for _, t := range g.targets {
+		names = append(names, t.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// nameOf returns one mount point.
+func (g *Guard) nameOf(index int32) string {
+	if index < 0 || int(index) >= len(g.targets) {
+		return g.names()
+	}
+	return g.targets[index].name
+}

@@ -1,0 +1,151 @@
+// Package metrics shows the worker to Prometheus and to health checks.
+package metrics
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"stillpoint/messages"
+	"stillpoint/worker"
+)
+
+// pollWithin is how recent the last answered poll must be for /readyz.
+const pollWithin = 2 * time.Minute
+
+// outboxWithin is how long a result may wait for SNS before /readyz says so.
+const outboxWithin = 15 * time.Minute
+
+// Metrics are the contract's, on a registry of their own.
+type Metrics struct {
+	registry    *prometheus.Registry
+	requests    *prometheus.CounterVec
+	blocked     *prometheus.HistogramVec
+	lockWait    *prometheus.HistogramVec
+	frozen      *prometheus.HistogramVec
+	stage       *prometheus.HistogramVec
+	lastSuccess *prometheus.GaugeVec
+	leaseLost   prometheus.Counter
+	receive     *prometheus.CounterVec
+	ec2         *prometheus.CounterVec
+	duplicates  prometheus.Counter
+	entries     prometheus.Gauge
+	oldest      prometheus.GaugeFunc
+	oldestAt    *since
+}
+
+// windowBuckets are seconds: what is ours in the window is milliseconds, EC2's
+// answer a fraction of a second, and max_hold its end.
+var windowBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .2, .3, .5, .75, 1, 2, 5, 10, 20, 45, 90}
+
+// New makes them.
+func New(version string) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry(), oldestAt: &since{}}
+	histogram := func(name, help string, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: windowBuckets}, labels)
+	}
+	m.requests = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "stillpoint_requests_total", Help: "Requests by how they ended."}, []string{"plan", "source", "status"})
+	m.blocked = histogram("stillpoint_writes_blocked_seconds", "From the start of the winning lock try to the unlock.", "plan")
+	m.lockWait = histogram("stillpoint_lock_wait_seconds", "How long the winning try waited for its lock.", "plan")
+	m.frozen = histogram("stillpoint_frozen_seconds", "From the start of the freeze to the end of the thaw.", "plan")
+	m.stage = histogram("stillpoint_stage_seconds", "How long each stage took.", "plan", "stage")
+	m.lastSuccess = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "stillpoint_last_success_timestamp_seconds", Help: "When the plan last succeeded; kept over restarts."}, []string{"plan"})
+	m.leaseLost = prometheus.NewCounter(prometheus.CounterOpts{Name: "stillpoint_lease_lost_total", Help: "Messages that stopped being ours while we worked on them."})
+	m.receive = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "stillpoint_receive_errors_total", Help: "Polls that failed."}, []string{"code"})
+	m.ec2 = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "stillpoint_ec2_errors_total", Help: "EC2 calls that failed."}, []string{"operation", "code"})
+	m.duplicates = prometheus.NewCounter(prometheus.CounterOpts{Name: "stillpoint_duplicates_suppressed_total", Help: "Finished requests that were delivered again and not run again."})
+	m.entries = prometheus.NewGauge(prometheus.GaugeOpts{Name: "stillpoint_outbox_entries", Help: "Results that wait for SNS."})
+	m.oldest = prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "stillpoint_outbox_oldest_age_seconds", Help: "How long the oldest of them has waited."}, m.oldestAt.seconds)
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "stillpoint_build_info", Help: "1, with the version."}, []string{"version"})
+	build.WithLabelValues(version).Set(1)
+	m.registry.MustRegister(m.requests, m.blocked, m.lockWait, m.frozen, m.stage, m.lastSuccess, m.leaseLost, m.receive, m.ec2,
+		m.duplicates, m.entries, m.oldest, build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Observer feeds the metrics from the worker.
+func (m *Metrics) Observer() worker.Observer {
+	return worker.Observer{
+		Finished:     m.finished,
+		Duplicate:    m.duplicates.Inc,
+		LeaseLost:    m.leaseLost.Inc,
+		ReceiveError: func(code string) { m.receive.WithLabelValues(code).Inc() },
+		Outbox: func(entries int, oldest time.Time) {
+			m.entries.Set(float64(entries))
+			m.oldestAt.set(oldest)
+		},
+	}
+}
+
+// EC2Error counts an EC2 call that failed.
+func (m *Metrics) EC2Error(operation, code string) { m.ec2.WithLabelValues(operation, code).Inc() }
+
+// LastSuccess tells of a success that was before this start; zero: none.
+func (m *Metrics) LastSuccess(plan string, at time.Time) {
+	if !at.IsZero() {
+		m.lastSuccess.WithLabelValues(plan).Set(float64(at.UnixMilli()) / 1000)
+	}
+}
+
+func (m *Metrics) finished(r *messages.Result) {
+	plan := r.Plan
+	if r.Status == messages.Rejected {
+		plan = "" // a message must not be able to make labels
+	}
+	m.requests.WithLabelValues(plan, string(r.Source), string(r.Status)).Inc()
+	if r.Status == messages.Rejected || r.DryRun {
+		return
+	}
+	for _, s := range r.Stages {
+		m.stage.WithLabelValues(plan, s.Name).Observe(s.DurationMS / 1000)
+	}
+	if t := r.Timings; t.WritesBlocked > 0 {
+		m.blocked.WithLabelValues(plan).Observe(t.WritesBlocked / 1000)
+		m.lockWait.WithLabelValues(plan).Observe(t.LockWait / 1000)
+		m.frozen.WithLabelValues(plan).Observe(t.Frozen / 1000)
+	}
+	if r.Status == messages.Succeeded {
+		m.LastSuccess(plan, r.FinishedAt)
+	}
+}
+
+// Handler serves /metrics, /healthz and /readyz.
+func (m *Metrics) Handler(status func() worker.Status) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil, status()) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		s := status()
+		answer(w, unready(s, time.Now()), s)
+	})
+	return mux
+}
+
+// unready says what keeps the worker from doing its work; nothing: it is ready.
+func unready(s worker.Status, now time.Time) []string {
+	var why []string
+	if s.Handling == "" && now.Sub(s.LastPoll) > pollWithin {
+		why = append(why, "the queue has not answered for two minutes: "+s.PollError)
+	}
+	if s.JournalError != "" {
+		why = append(why, "the journal cannot be used: "+s.JournalError)
+	}
+	if s.Outbox > 0 && now.Sub(s.OutboxOldest) > outboxWithin {
+		why = append(why, "results wait for SNS")
+	}
+	return why
+}
+
+func answer(w http.ResponseWriter, why []string, s worker.Status) {
+	w.Header().Set("Content-Type", "application/json")
+	code := http.StatusOK
+	if len(why) > 0 {
+		code = http.StatusServiceUnavailable
+	}
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(map[string]any{"ok": len(why) == 0, "why": why, "handling": s.Handling, "lastPoll": s.LastPoll, "outbox": s.Outbox})
+}

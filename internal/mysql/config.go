@@ -1,0 +1,132 @@
+package mysql
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"stillpoint/internal/snapshot"
+)
+
+// Flush says when the preliminary flush runs.
+type Flush string
+
+// The values of Config.PreliminaryFlush.
+const (
+	// FlushAuto: only where nothing in use would block it.
+	FlushAuto Flush = "auto"
+	// FlushAlways: even where something in use may block it. On MySQL this
+	// can leave tables flush-pending behind a long query, see Session.Lock.
+	FlushAlways Flush = "always"
+	// FlushNever: not at all.
+	FlushNever Flush = "never"
+)
+
+// LongQueries says what to do about statements that would block the lock.
+type LongQueries string
+
+// The values of Config.LongQueries.
+const (
+	// LongQueriesWait: request no lock while there are any.
+	LongQueriesWait LongQueries = "wait"
+)
+
+// Config is what a plan says about its database. The zero value means: the
+// server at DefaultSocket, as the user who runs the program, with every default.
+type Config struct {
+	// DefaultsFile is an option file as the clients read it; "" for none. Of it
+	// only [client], [client-server] and [client-mariadb] are read, see
+	// readDefaults. It must belong to root or to the running user, and not be
+	// writable by group or others.
+	DefaultsFile string
+
+	// Socket, Host, Port, User and Password win over the file; "" and 0 leave
+	// what the file says. Host "localhost" means the socket, any other means
+	// TCP; Socket and a TCP Host together are an error.
+	Socket   string
+	Host     string
+	Port     uint16
+	User     string
+	Password string
+
+	// LockTimeout bounds one try for the lock, to the millisecond. 0 means DefaultLockTimeout.
+	LockTimeout time.Duration
+	// PreliminaryFlush: "" means FlushAuto.
+	PreliminaryFlush Flush
+	// LongQueries: "" means LongQueriesWait.
+	LongQueries LongQueries
+	// LongQueryAfter is the age from which a statement that would block the
+	// lock counts as long. 0 means DefaultLongQueryAfter.
+	LongQueryAfter time.Duration
+}
+
+// The defaults of Config, which are the contract's, and those of the clients.
+const (
+	DefaultSocket         = "/run/mysqld/mysqld.sock"
+	DefaultPort           = 3306
+	DefaultLockTimeout    = 500 * time.Millisecond
+	DefaultLongQueryAfter = time.Second
+)
+
+// minLockTimeout is the shortest LockTimeout: below it a try is withdrawn
+// before an idle server has had a chance to answer.
+const minLockTimeout = time.Millisecond
+
+// maxLockTimeout keeps lock_wait_timeout within what the servers take.
+const maxLockTimeout = time.Hour
+
+// Database is one server. It holds no connection.
+type Database struct {
+	cfg Config
+}
+
+var _ snapshot.Database = (*Database)(nil)
+
+// New checks the configuration, the defaults file and what it refers to
+// included. The file is read again by every Connect, so that a rotated password
+// is picked up; what New found in it is not kept.
+func New(cfg Config) (*Database, error) {
+	if cfg.LockTimeout == 0 {
+		cfg.LockTimeout = DefaultLockTimeout
+	}
+	if cfg.LongQueryAfter == 0 {
+		cfg.LongQueryAfter = DefaultLongQueryAfter
+	}
+	if cfg.PreliminaryFlush == "" {
+		cfg.PreliminaryFlush = FlushAuto
+	}
+	if cfg.LongQueries == "" {
+		cfg.LongQueries = LongQueriesWait
+	}
+	if cfg.LockTimeout < minLockTimeout || cfg.LockTimeout > maxLockTimeout {
+		return nil, fmt.Errorf("cannot use lock_timeout %v: it must be between %v and %v", cfg.LockTimeout, minLockTimeout, maxLockTimeout)
+	}
+	if cfg.LongQueryAfter < 0 {
+		return nil, fmt.Errorf("cannot use long_query_after %v: it must not be negative", cfg.LongQueryAfter)
+	}
+	switch cfg.PreliminaryFlush {
+	case FlushAuto, FlushAlways, FlushNever:
+	default:
+		return nil, fmt.Errorf("cannot use preliminary_flush %q: it must be auto, always or never", cfg.PreliminaryFlush)
+	}
+	if cfg.LongQueries != LongQueriesWait {
+		return nil, fmt.Errorf("cannot use long_queries %q: only wait is supported in this version", cfg.LongQueries)
+	}
+	if cfg.Socket != "" && isTCPHost(cfg.Host) {
+		return nil, errors.New("cannot use mysql.socket together with mysql.host: leave one of them out")
+	}
+	t, err := cfg.target()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := t.driverConfig(); err != nil {
+		return nil, err
+	}
+	return &Database{cfg: cfg}, nil
+}
+
+// isTCPHost says whether the clients would use TCP for this host.
+func isTCPHost(host string) bool {
+	return host != "" && !strings.EqualFold(host, "localhost")
+}

@@ -1,0 +1,181 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	driver "github.com/go-sql-driver/mysql"
+
+	"stillpoint/internal/snapshot"
+	"stillpoint/messages"
+)
+
+// The flavors of messages.MySQL.
+const (
+	flavorMySQL   = "mysql"
+	flavorMariaDB = "mariadb"
+	flavorPercona = "percona"
+)
+
+// Session is a pair of open connections to one server, see the package. It is
+// used by one goroutine at a time.
+type Session struct {
+	cfg    Config
+	target target
+	dial   *driver.Config
+	server server
+
+	// a holds the lock, b watches it.
+	a, b *conn
+	// held says that Lock has returned nil and Unlock has not been called since.
+	held bool
+	// until is when the server is to let go by itself; zero where nothing is held.
+	until  time.Time
+	closed bool
+
+	// beforeKill is a test's way into the moment in which a try has run into its
+	// time and is about to be withdrawn; nil outside tests.
+	beforeKill func()
+}
+
+var _ snapshot.DatabaseSession = (*Session)(nil)
+
+// server is what was learned of the server.
+type server struct {
+	flavor  string
+	version string
+	// number is 101119 for 10.11.19 and 90704 for 9.7.4.
+	number int
+	// user is CURRENT_USER(), quoted for a GRANT.
+	user string
+	// binlog says that the server writes one.
+	binlog bool
+	// gtid says that transactions have GTIDs; always on MariaDB.
+	gtid bool
+	// perf says that performance_schema is there and can be read (MySQL).
+	perf bool
+	// mdl says that performance_schema.metadata_locks is filled (MySQL).
+	mdl bool
+}
+
+func (s server) mariadb() bool { return s.flavor == flavorMariaDB }
+
+// Connect opens both connections, learns what the server is and that the user
+// may do all that will be needed. See snapshot.Database for its errors.
+func (d *Database) Connect(ctx context.Context) (snapshot.DatabaseSession, error) {
+	s, err := d.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (d *Database) connect(ctx context.Context) (*Session, error) {
+	t, err := d.cfg.target()
+	if err != nil {
+		return nil, &snapshot.RefusedError{Sentence: "the database's credentials cannot be read", Err: err}
+	}
+	dial, err := t.driverConfig()
+	if err != nil {
+		return nil, &snapshot.RefusedError{Sentence: "the database's TLS settings cannot be used", Err: err}
+	}
+	s := &Session{cfg: d.cfg, target: t, dial: dial}
+	if err := s.revive(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.learn(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.checkPrivileges(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Server says flavor and version.
+func (s *Session) Server() messages.MySQL {
+	return messages.MySQL{Flavor: s.server.flavor, Version: s.server.version}
+}
+
+// revive makes sure, by asking, that both connections answer, and opens again
+// what does not. It is called outside the window only.
+func (s *Session) revive(ctx context.Context) error {
+	for _, c := range []**conn{&s.b, &s.a} {
+		if (*c).alive() && (*c).exec(ctx, "DO 0") == nil {
+			continue
+		}
+		(*c).drop()
+		fresh, err := open(ctx, s.dial)
+		if err != nil {
+			return s.target.connectError(ctx, err)
+		}
+		*c = fresh
+	}
+	return nil
+}
+
+// learn asks the server what it is.
+func (s *Session) learn(ctx context.Context) error {
+	rows, err := s.b.query(ctx, "SELECT VERSION() AS version, @@version_comment AS comment, CURRENT_USER() AS user, @@global.log_bin AS log_bin")
+	if err == nil && len(rows) != 1 {
+		err = errors.New("it does not say its version")
+	}
+	if err != nil {
+		return s.statementError(s.b, "ask", err)
+	}
+	s.server.identify(rows[0]["version"], rows[0]["comment"])
+	s.server.user = quoteUser(rows[0]["user"])
+	s.server.binlog = rows[0]["log_bin"] == "1"
+	if s.server.mariadb() {
+		s.server.gtid = true
+		return nil
+	}
+	rows, err = s.b.query(ctx, "SELECT @@global.gtid_mode AS gtid_mode, @@global.performance_schema AS perf")
+	if err != nil || len(rows) != 1 {
+		return s.statementError(s.b, "ask", errors.Join(err, errors.New("it does not say whether it has GTIDs")))
+	}
+	s.server.gtid = strings.HasPrefix(rows[0]["gtid_mode"], "ON")
+	s.server.perf = rows[0]["perf"] == "1"
+	if !s.server.perf {
+		return nil
+	}
+	rows, err = s.b.query(ctx, "SELECT ENABLED AS enabled FROM performance_schema.setup_instruments WHERE NAME = 'wait/lock/metadata/sql/mdl'")
+	if err != nil {
+		return s.statementError(s.b, "read the performance_schema of", err)
+	}
+	s.server.mdl = len(rows) == 1 && rows[0]["enabled"] == "YES"
+	return nil
+}
+
+// identify tells the flavors apart, by what they say of themselves.
+func (s *server) identify(version, comment string) {
+	s.version = version
+	switch {
+	case strings.Contains(strings.ToLower(version), "mariadb"), strings.Contains(strings.ToLower(comment), "mariadb"):
+		s.flavor = flavorMariaDB
+	case strings.Contains(strings.ToLower(comment), "percona"):
+		s.flavor = flavorPercona
+	default:
+		s.flavor = flavorMySQL
+	}
+	number := 0
+	plain, _, _ := strings.Cut(version, "-")
+	for i, part := range strings.SplitN(plain, ".", 3) {
+		n, _ := strconv.Atoi(part) // what is no number counts as 0: the oldest
+		number += n * []int{10000, 100, 1}[i]
+	}
+	s.number = number
+}
+
+// quoteUser turns user@host into 'user'@'host'; the host never has an @.
+func quoteUser(s string) string {
+	user, host := s, "%"
+	if i := strings.LastIndexByte(s, '@'); i >= 0 {
+		user, host = s[:i], s[i+1:]
+	}
+	return fmt.Sprintf("'%s'@'%s'", strings.ReplaceAll(user, "'", "''"), host)
+}

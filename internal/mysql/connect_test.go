@@ -1,0 +1,236 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	driver "github.com/go-sql-driver/mysql"
+	"github.com/google/go-cmp/cmp"
+
+	"stillpoint/internal/snapshot"
+	"stillpoint/messages"
+)
+
+func TestConnectWithDefaultsFile(t *testing.T) {
+	srv := startServer(t)
+	file := filepath.Join(t.TempDir(), "my.cnf")
+	write := func(password string) {
+		t.Helper()
+		text := "[mysqld]\nuser=mysql\n[client]\nuser=" + testUser + "\npassword='" +
+			strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(password) + "'\nsocket=" + srv.socket + "\n"
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const wrong = "wr0ng-password"
+	write(wrong)
+	d, err := New(Config{DefaultsFile: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = d.Connect(t.Context())
+	if _, ok := errorAs[*snapshot.RefusedError](err); !ok || strings.Contains(err.Error(), wrong) {
+		t.Errorf("wrong password: %v", err)
+	}
+	write(testPassword) // rotated
+	s, err := d.Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Server(); got.Flavor != "mariadb" || !strings.HasPrefix(got.Version, "1") {
+		t.Errorf("Server: %+v", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := os.Chmod(file, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := errorAs[*snapshot.RefusedError](second(d.Connect(t.Context()))); !ok {
+		t.Error("a file that anyone can write is used")
+	}
+	srv.isIdle(t, 0)
+}
+
+func second[A any](_ A, err error) error { return err }
+
+func TestMissingPrivileges(t *testing.T) {
+	srv := startServer(t)
+	root := srv.root(t)
+	for _, c := range []struct{ grants string }{
+		{""}, {"PROCESS, BINLOG MONITOR, SLAVE MONITOR"}, {"RELOAD, BINLOG MONITOR, SLAVE MONITOR"},
+		{"RELOAD, PROCESS, SLAVE MONITOR"}, {"RELOAD, PROCESS, BINLOG MONITOR"},
+	} {
+		for _, statement := range []string{"DROP USER nobody@localhost", "CREATE USER nobody@localhost", "GRANT " + c.grants + " ON *.* TO nobody@localhost"} {
+			if c.grants == "" && strings.HasPrefix(statement, "GRANT") {
+				continue
+			}
+			if err := root.exec(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d, err := New(Config{Socket: srv.socket, User: "nobody"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = second(d.Connect(t.Context()))
+		if _, ok := errorAs[*snapshot.RefusedError](err); !ok ||
+			!strings.Contains(err.Error(), "GRANT RELOAD, PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO 'nobody'@'localhost'") {
+			t.Errorf("%q: %v", c.grants, err)
+		}
+	}
+}
+
+func TestOutOfReach(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	for name, cfg := range map[string]Config{
+		"no socket": {Socket: filepath.Join(t.TempDir(), "none"), Password: testPassword},
+		"no port":   {Host: "127.0.0.1", Port: freePort(t), Password: testPassword},
+		"silent":    {Host: "127.0.0.1", Port: uint16(silent.Addr().(*net.TCPAddr).Port), Password: testPassword},
+	} {
+		d, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		start := time.Now()
+		err = second(d.Connect(ctx))
+		cancel()
+		if _, ok := errorAs[*snapshot.OutOfReachError](err); !ok || strings.Contains(err.Error(), testPassword) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("%s: it took %v", name, took)
+		}
+	}
+	d, _ := New(Config{Socket: filepath.Join(t.TempDir(), "none")})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := second(d.Connect(ctx)); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+func TestTooManyConnections(t *testing.T) {
+	srv := startServer(t, "--max-connections=10")
+	// 10 and one for an administrator.
+	for range 10 {
+		srv.root(t)
+	}
+	d, err := New(srv.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := errorAs[*snapshot.OutOfReachError](second(d.Connect(t.Context()))); !ok {
+		t.Error("a full server is not out of reach")
+	}
+}
+
+func TestSettings(t *testing.T) {
+	srv := startServer(t, "--skip-log-bin")
+	for flush, want := range map[Flush]string{FlushAuto: "FLUSH LOCAL TABLES in", FlushAlways: "FLUSH LOCAL TABLES in", FlushNever: "never"} {
+		s := srv.connect(t, func(c *Config) { c.PreliminaryFlush = flush })
+		did, err := s.Settle(t.Context())
+		if err != nil || !strings.Contains(did, want) {
+			t.Errorf("%s: %q, %v", flush, did, err)
+		}
+		// Without a binlog there are no coordinates, which is no error.
+		if m, err := s.Coordinates(t.Context()); err != nil || m.BinlogFile != "" || m.BinlogPosition != 0 || m.GTID != "" {
+			t.Errorf("coordinates: %+v, %v", m, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestReplica(t *testing.T) {
+	port := freePort(t)
+	srv := startServer(t, "--skip-slave-start", "--skip-skip-networking", "--bind-address=127.0.0.1", "--port="+strconv.Itoa(int(port)))
+	if err := srv.root(t).exec(t.Context(), "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=1, MASTER_USER='u', MASTER_LOG_FILE='src.000007', MASTER_LOG_POS=4242"); err != nil {
+		t.Fatal(err)
+	}
+	if err := srv.root(t).exec(t.Context(), "SET GLOBAL gtid_slave_pos = '7-7-77'"); err != nil {
+		t.Fatal(err)
+	}
+	s := srv.connect(t, nil)
+	m, err := s.Coordinates(t.Context())
+	if err != nil || m.Replica == nil {
+		t.Fatalf("%+v, %v", m, err)
+	}
+	if r := *m.Replica; r.SourceHost != "127.0.0.1" || r.ExecutedFile != "src.000007" || r.ExecutedPosition != 4242 || r.GTID != "7-7-77" {
+		t.Errorf("replica: %+v", r)
+	}
+	// The same server by TCP.
+	for _, statement := range []string{"CREATE USER tcp@'127.0.0.1' IDENTIFIED BY 'x'", "GRANT ALL ON *.* TO tcp@'127.0.0.1'"} {
+		if err := srv.root(t).exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := New(Config{Host: "127.0.0.1", Port: port, User: "tcp", Password: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tcp, err := d.Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tcp.Lock(t.Context(), 5*time.Second); err != nil {
+		t.Error(err)
+	}
+	srv.mustBlock(t)
+	if err := tcp.Close(); err != nil {
+		t.Error(err)
+	}
+	srv.mustWrite(t)
+}
+
+func TestToReplica(t *testing.T) {
+	for name, c := range map[string]struct {
+		rows []row
+		want *messages.Replica
+	}{
+		"none": {},
+		"MariaDB": {
+			[]row{{"connection_name": "x", "master_host": "other"}, {
+				"connection_name": "", "master_host": "h", "master_log_file": "src.9", "read_master_log_pos": "900",
+				"relay_master_log_file": "src.7", "exec_master_log_pos": "700", "gtid_io_pos": "0-1-900",
+			}},
+			&messages.Replica{SourceHost: "h", ExecutedFile: "src.7", ExecutedPosition: 700},
+		},
+		"MySQL": {
+			[]row{{
+				"channel_name": "", "source_host": "h", "source_log_file": "src.9", "read_source_log_pos": "900", "relay_source_log_file": "src.7",
+				"exec_source_log_pos": "700", "retrieved_gtid_set": "a:1-9", "executed_gtid_set": "a:1-7,\nb:1",
+			}},
+			&messages.Replica{SourceHost: "h", ExecutedFile: "src.7", ExecutedPosition: 700, GTID: "a:1-7,b:1"},
+		},
+	} {
+		got, err := toReplica(c.rows)
+		if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v, %s", name, err, diff)
+		}
+	}
+}
+
+// The driver must not write to standard error inside the window.
+func TestDriverIsSilent(t *testing.T) {
+	cfg, err := target{network: "unix", addr: "/s"}.driverConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, silent := cfg.Logger.(*driver.NopLogger); !silent {
+		t.Errorf("the driver logs to a %T", cfg.Logger)
+	}
+}

@@ -1,0 +1,112 @@
+package mysql
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	driver "github.com/go-sql-driver/mysql"
+
+	"stillpoint/internal/snapshot"
+)
+
+// Numbers of errors that decide something: include/mysqld_ername.h (MySQL) and
+// extra/errmsg.txt (MariaDB).
+const (
+	erConCount            = 1040 // too many connections
+	erDBAccessDenied      = 1044
+	erAccessDenied        = 1045
+	erServerShutdown      = 1053
+	erTableAccessDenied   = 1142
+	erTooManyUserConns    = 1203
+	erLockWaitTimeout     = 1205
+	erUserLimitReached    = 1226
+	erSpecificAccess      = 1227
+	erQueryInterrupted    = 1317
+	erColumnAccessDenied  = 1143
+	erConnectionKilled    = 1927 // MariaDB
+	erStatementTimeout    = 1969 // MariaDB: max_statement_time
+	erQueryTimeout        = 3024 // MySQL: max_execution_time
+	erServerOffline       = 3032 // MySQL: offline_mode
+	erServerNotReady      = 3168 // MySQL: not yet, or no longer
+	erClientInactive      = 4031 // MySQL: wait_timeout passed
+	erOptionPrevents      = 1290
+	erNoSuchThread        = 1094
+	erOutOfConnectionsMem = 1041
+)
+
+// code is the number of the server's error; 0 for any other.
+func code(err error) uint16 {
+	var e *driver.MySQLError
+	if errors.As(err, &e) {
+		return e.Number
+	}
+	return 0
+}
+
+// isNotGranted says that a request was given up by the server: by its
+// lock_wait_timeout, by a KILL QUERY, or by MariaDB's max_statement_time.
+func isNotGranted(err error) bool {
+	return slices.Contains([]uint16{erLockWaitTimeout, erQueryInterrupted, erStatementTimeout, erQueryTimeout}, code(err))
+}
+
+// isDenied says that the user lacks a privilege.
+func isDenied(err error) bool {
+	return slices.Contains([]uint16{erSpecificAccess, erAccessDenied, erDBAccessDenied, erTableAccessDenied, erColumnAccessDenied}, code(err))
+}
+
+// connectError gives an error of connecting its type. What the server or the
+// system may be over with by itself is an *OutOfReachError; everything else
+// needs someone, and is a *RefusedError.
+func (t target) connectError(ctx context.Context, err error) error {
+	if cause := ctx.Err(); errors.Is(cause, context.Canceled) {
+		return fmt.Errorf("cannot connect to %s: %w", t, cause)
+	}
+	var (
+		unknownAuthority x509.UnknownAuthorityError
+		invalid          x509.CertificateInvalidError
+		hostname         x509.HostnameError
+		verification     *tls.CertificateVerificationError
+	)
+	switch code(err) {
+	case 0:
+		switch {
+		case errors.As(err, &unknownAuthority), errors.As(err, &invalid), errors.As(err, &hostname), errors.As(err, &verification):
+			return t.refused("does not prove by its certificate that it is the right server: check ssl-ca and the host's name", err)
+		case errors.Is(err, driver.ErrNoTLS):
+			return t.refused("offers no TLS, which the defaults file asks for: turn it on in the server or set ssl-mode", err)
+		case errors.Is(err, driver.ErrCleartextPassword), errors.Is(err, driver.ErrNativePassword),
+			errors.Is(err, driver.ErrOldPassword), errors.Is(err, driver.ErrUnknownPlugin):
+			return t.refused("asks for a way of authentication that is not supported", err)
+		case errors.Is(err, os.ErrPermission):
+			return t.refused("may not be reached by this user: check the mode of the socket and its directory", err)
+		}
+		return &snapshot.OutOfReachError{What: t.String(), Err: err}
+	case erConCount, erOutOfConnectionsMem, erServerShutdown, erTooManyUserConns, erUserLimitReached,
+		erConnectionKilled, erServerOffline, erServerNotReady, erClientInactive:
+		return &snapshot.OutOfReachError{What: t.String(), Err: err}
+	}
+	return t.refused(fmt.Sprintf("refuses the user %s: check user and password in the defaults file", t.user), err)
+}
+
+// refused is a *RefusedError about the server; sentence goes on after its name.
+func (t target) refused(sentence string, err error) error {
+	return &snapshot.RefusedError{Sentence: t.String() + " " + sentence, Err: err}
+}
+
+// statementError gives the error of a statement its type: what the user may
+// not do is refused with the grant that helps, a broken connection is out of
+// reach. what is what could not be done, such as "read the processes of".
+func (s *Session) statementError(c *conn, what string, err error) error {
+	switch {
+	case isDenied(err):
+		return s.grantError(err)
+	case !c.alive():
+		return &snapshot.OutOfReachError{What: s.target.String(), Err: fmt.Errorf("cannot %s the server: %w", what, err)}
+	}
+	return fmt.Errorf("cannot %s %s: %w", what, s.target, err)
+}

@@ -1,0 +1,221 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"stillpoint/messages"
+)
+
+// Pipeline carries out the requests for one plan, one at a time.
+type Pipeline struct {
+	Plan     Plan
+	Identity messages.Identity
+	// Database is nil for a plan without one; Freezer is not used where the
+	// plan freezes nothing.
+	Database Database
+	Freezer  Freezer
+	Volumes  Volumes
+	EBS      EBS
+
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+	// Sleep waits, or returns the context's error; nil: a timer. It is never
+	// called while anything is held.
+	Sleep func(ctx context.Context, d time.Duration) error
+	// NewAttemptID makes attempt ids; nil: a random UUID.
+	NewAttemptID func() string
+	// LookupDelays are the waits between look-ups after an ambiguous answer;
+	// nil: three and a half minutes of growing ones.
+	LookupDelays []time.Duration
+	// Progress is told what comes next and what was found, and may log; it is
+	// never called between the lock and the unlock. nil: nobody is told.
+	Progress func(stage, note string)
+}
+
+// lookupDelays add up to three and a half minutes: EC2's describe calls may
+// lag behind its creates, "a couple of seconds, growing to minutes" (EC2 API
+// reference, eventual consistency).
+var lookupDelays = []time.Duration{
+	2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second,
+	30 * time.Second, 30 * time.Second, 30 * time.Second, 30 * time.Second, 30 * time.Second, 30 * time.Second,
+}
+
+// attempt is the state of one run.
+type attempt struct {
+	*Pipeline
+	job    Job
+	result *messages.Result
+
+	begun    bool // the journal knows of this attempt
+	guard    Guard
+	session  DatabaseSession
+	attached []Attachment
+	volumes  []Volume
+	userTags map[string]string
+	ownTags  map[string]map[string]string // the volumes' own, with copy_tags
+
+	before *messages.MySQL // coordinates under the lock
+	win    window
+	again  bool
+	owed   []PendingTags
+}
+
+// Run carries out one job. It always comes back with a Result; its error, if
+// any, is in there. Cancelling ctx ends the run where nothing is held yet, and
+// is not heard between the lock and the unlock.
+func (p *Pipeline) Run(ctx context.Context, job Job) Outcome {
+	a := &attempt{Pipeline: p, job: job}
+	a.result = p.Identity.Result(job.Delivery, p.now())
+	a.result.Plan = p.Plan.Name
+	a.userTags = userTagSet(p.Plan.Tags, job.Delivery.Request.Tags)
+	a.run(ctx)
+	a.result.Seal(job.MessageID, p.now())
+	return Outcome{Result: a.result, Again: a.again, PendingTags: a.owed}
+}
+
+func (a *attempt) run(ctx context.Context) {
+	if !a.lookUp(ctx) || !a.timely() || !a.spread(ctx) {
+		return
+	}
+	var open undo // sessions and descriptors; nothing in it is held
+	defer func() {
+		if err := open.unwind(); err != nil {
+			a.warn("cannot clean up after the run: %v", err)
+		}
+	}()
+	if !a.prepare(ctx, &open) {
+		return
+	}
+	if a.job.Delivery.Request.DryRun {
+		a.succeed(messages.ConsistencyNone, "dry run: every check passed; nothing was locked, frozen or snapshotted")
+		return
+	}
+	entered := a.holdAndSnapshot(ctx)
+	// Before the verdict, which may take minutes to come to: what a thaw or an
+	// unlock could not end is ended here.
+	if err := open.unwind(); err != nil {
+		a.warn("cannot clean up after the run: %v", err)
+	}
+	if entered {
+		a.afterwards(ctx)
+	}
+}
+
+func (p *Pipeline) now() time.Time {
+	if p.Now != nil {
+		return p.Now()
+	}
+	return time.Now()
+}
+
+func (p *Pipeline) sleep(ctx context.Context, d time.Duration) error {
+	if p.Sleep != nil {
+		return p.Sleep(ctx, d)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *Pipeline) newAttemptID() string {
+	if p.NewAttemptID != nil {
+		return p.NewAttemptID()
+	}
+	return uuid.NewString()
+}
+
+func (a *attempt) progress(stage, note string) {
+	if a.Progress != nil {
+		a.Progress(stage, note)
+	}
+}
+
+// stage runs one step and notes its time and error. It does not log, so that
+// the window may use it.
+func (a *attempt) stage(name string, f func() error) error {
+	start := a.now()
+	err := f()
+	s := messages.Stage{Name: name, StartedAt: start.UTC(), DurationMS: ms(a.now().Sub(start))}
+	if err != nil {
+		s.Error = err.Error()
+	}
+	a.result.Stages = append(a.result.Stages, s)
+	return err
+}
+
+// outside is stage for the steps that hold nothing: it tells of progress too.
+func (a *attempt) outside(name string, f func() error) error {
+	a.progress(name, "")
+	return a.stage(name, f)
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// spread waits for this request's and instance's place in the start window.
+// A request that someone is waiting for at the terminal starts at once.
+func (a *attempt) spread(ctx context.Context) bool {
+	d := a.job.Delivery
+	if a.Plan.StartWithin <= 0 || d.Source == messages.SourceCLI || d.Request.DryRun {
+		return true
+	}
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(d.Request.RequestID + "\x00" + a.Identity.InstanceID))
+	place := time.Duration(h.Sum64() % uint64(a.Plan.StartWithin))
+	wait := d.RequestedAt.Add(place).Sub(a.now())
+	if wait <= 0 {
+		return true
+	}
+	err := a.outside("spread", func() error { return a.sleep(ctx, min(wait, a.Plan.StartWithin)) })
+	return err == nil || a.interrupted(ctx)
+}
+
+// begin makes the attempt known to the journal, once. It counts from then on.
+func (a *attempt) begin(ctx context.Context) error {
+	if a.job.Delivery.Request.DryRun || a.job.Record == nil || a.begun {
+		return nil
+	}
+	a.result.AttemptID = a.newAttemptID()
+	err := a.stage("journal", func() error { return a.job.Record.Intend(ctx, a.result.AttemptID, nil) })
+	if err != nil {
+		return fmt.Errorf("cannot write the journal: %w", err)
+	}
+	a.begun = true
+	return nil
+}
+
+// mayTryAgain says whether another attempt is left, and worth it.
+func (a *attempt) mayTryAgain() bool {
+	if a.job.Delivery.Request.DryRun {
+		return false
+	}
+	made := len(a.job.Prior)
+	if a.begun {
+		made++
+	}
+	return made < MaxAttempts && a.stale() == 0
+}
+
+// interrupted ends a run that holds nothing, because the worker is stopping or
+// the message is no longer ours. It returns false for use in a chain of steps.
+func (a *attempt) interrupted(ctx context.Context) bool {
+	cause := context.Cause(ctx)
+	a.again = a.mayTryAgain()
+	why := "the worker was asked to stop"
+	var lost *LeaseLostError
+	if errors.As(cause, &lost) {
+		why = "the message's lease was lost"
+	}
+	a.fail(messages.ReasonInterrupted, "%s before anything was locked; no snapshots were made; send the request again if it is still wanted", why)
+	return false
+}

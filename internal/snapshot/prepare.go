@@ -1,0 +1,187 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"stillpoint/messages"
+)
+
+// stale returns the age that makes the request too old, or 0.
+func (a *attempt) stale() time.Duration {
+	limit := a.Plan.MaxAge
+	if asked := a.job.Delivery.Request.MaxAge.D(); asked > 0 && (limit == 0 || asked < limit) {
+		limit = asked
+	}
+	age := a.now().Sub(a.job.Delivery.RequestedAt)
+	if limit == 0 || age <= limit {
+		return 0
+	}
+	return age
+}
+
+// timely skips a request that is too old, or too soon after the last success.
+func (a *attempt) timely() bool {
+	if age := a.stale(); age > 0 {
+		return a.skip(messages.ReasonStale, "the request is %s old, more than max_age allows: nothing was done; send a new one if it is still wanted",
+			age.Round(time.Second))
+	}
+	if since := a.now().Sub(a.job.LastSuccess); !a.job.LastSuccess.IsZero() && since < a.Plan.MinInterval {
+		return a.skip(messages.ReasonTooSoon, "plan %s succeeded %s ago and its min_interval is %s: nothing was done",
+			a.Plan.Name, since.Round(time.Second), a.Plan.MinInterval)
+	}
+	return true
+}
+
+// prepare does everything that can be done while nothing is held. What it
+// opens is pushed on open.
+func (a *attempt) prepare(ctx context.Context, open *undo) bool {
+	if err := a.begin(ctx); err != nil {
+		return a.fail(messages.ReasonInternal, "nothing was locked or frozen: %v; look at the disk that holds state_dir", err)
+	}
+	if err := a.outside("resolve", func() error { return a.resolve(ctx) }); err != nil {
+		return a.preflightFailed(ctx, err)
+	}
+	if err := a.outside("preflight", func() error { return a.preflight(ctx, open) }); err != nil {
+		return a.preflightFailed(ctx, err)
+	}
+	if a.job.Delivery.Request.DryRun || a.job.Record == nil {
+		return true
+	}
+	ids := make([]string, len(a.volumes))
+	for i, v := range a.volumes {
+		ids[i] = v.ID
+	}
+	if err := a.outside("intent", func() error { return a.job.Record.Intend(ctx, a.result.AttemptID, ids) }); err != nil {
+		return a.fail(messages.ReasonInternal, "nothing was locked or frozen: cannot write the journal: %v; look at the disk that holds state_dir", err)
+	}
+	return true
+}
+
+// resolve finds the set.
+func (a *attempt) resolve(ctx context.Context) error {
+	var err error
+	if a.attached, err = a.EBS.Attached(ctx); err != nil {
+		return err
+	}
+	mounts := append(append([]string{}, a.Plan.Freeze...), a.Plan.NoFreeze...)
+	a.volumes, err = a.Volumes.Resolve(ctx, mounts, a.Plan.Volumes, a.attached)
+	if err == nil && len(a.volumes) == 0 {
+		err = &RefusedError{Sentence: "the plan leads to no volume: name mount points under freeze or volume ids under volumes"}
+	}
+	return err
+}
+
+// preflight refuses what would deadlock, block, be refused or be useless.
+func (a *attempt) preflight(ctx context.Context, open *undo) error {
+	if n := len(a.userTags); n > userTags {
+		return &RefusedError{Sentence: fmt.Sprintf("plan and request have %d tags together, and at most %d fit beside Stillpoint's own: leave some out", n, userTags)}
+	}
+	if len(a.Plan.Freeze) > 0 {
+		g, err := a.Freezer.Arm(ctx, a.Plan.Freeze)
+		if err != nil {
+			return err
+		}
+		a.guard = g
+		open.push(g.Close)
+	}
+	if a.Database != nil {
+		s, err := a.Database.Connect(ctx)
+		if err != nil {
+			return err
+		}
+		a.session = s
+		open.push(s.Close)
+		server := s.Server()
+		a.result.MySQL = &server
+	}
+	if err := a.EBS.CheckCreate(ctx, a.createSet()); err != nil {
+		return err
+	}
+	if a.Plan.CopyTags {
+		ids := make([]string, len(a.volumes))
+		for i, v := range a.volumes {
+			ids[i] = v.ID
+		}
+		own, err := a.EBS.VolumeTags(ctx, ids)
+		if err != nil && a.job.Delivery.Request.DryRun {
+			a.warn("the volumes' own tags could not be copied: %v", err)
+		}
+		a.ownTags = own // where that failed it is tried again after the thaw
+	}
+	return nil
+}
+
+// createSet is the set as EC2 is to be asked for it, without the coordinates
+// that are not known yet.
+func (a *attempt) createSet() CreateSet {
+	d := a.job.Delivery.Request.Description
+	if d == "" && a.Plan.Describe != nil {
+		d = a.Plan.Describe(a.result.RequestID)
+	}
+	return CreateSet{
+		Volumes: a.volumes, Attached: a.attached, Description: d, Tags: a.createTags(),
+		AllFrozen: a.Plan.everythingFrozen(),
+	}
+}
+
+// windowLength is how long a winning try may keep the writers waiting, and with it
+// how long message, credentials and session must last.
+func (a *attempt) windowLength() time.Duration { return a.Plan.LockTimeout + a.Plan.MaxHold }
+
+// errSetExists ends the tries because EC2 shows a set of this request; the result is made.
+var errSetExists = errors.New("a set of this request exists")
+
+// beforeTry is what each try for the lock needs, so that nothing of it is left to do inside.
+func (a *attempt) beforeTry(ctx context.Context, try int) error {
+	// First, since it takes as long as there is to be flushed: message,
+	// credentials and connection are to be fresh when the lock is requested.
+	if err := a.settle(ctx, try); err != nil {
+		return err
+	}
+	if a.job.Lease != nil {
+		if err := a.stage("lease", func() error { return a.job.Lease.Cover(ctx, a.windowLength()) }); err != nil {
+			if !errors.As(err, new(*LeaseLostError)) {
+				err = &OutOfReachError{What: "SQS", Err: err}
+			}
+			return err
+		}
+	}
+	if err := a.stage("credentials", func() error { return a.EBS.Warm(ctx, a.windowLength()) }); err != nil {
+		return err
+	}
+	// The look-up warms the connection that the create call will use. Should a
+	// set of this request have shown itself by now, it is not made again.
+	return a.stage("warm-up", func() error {
+		found, err := a.EBS.Find(ctx, a.result.RequestID)
+		if err == nil && len(found) > 0 {
+			a.adopt(found)
+			a.writeTags(context.WithoutCancel(ctx))
+			return errSetExists
+		}
+		return err
+	})
+}
+
+// settle flushes what can be flushed beforehand, so that little is left to do inside.
+func (a *attempt) settle(ctx context.Context, try int) error {
+	err := a.stage("settle", func() error {
+		if a.session != nil && try == 1 {
+			did, err := a.session.Settle(ctx)
+			if err != nil {
+				return err
+			}
+			a.progress("settle", did)
+		}
+		if a.guard != nil {
+			return a.guard.Settle(ctx)
+		}
+		return nil
+	})
+	if err != nil && !errors.As(err, new(*OutOfReachError)) && ctx.Err() == nil {
+		err = fmt.Errorf("cannot flush before the lock: %w", err)
+	}
+	return err
+}

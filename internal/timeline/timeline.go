@@ -1,0 +1,250 @@
+// Package timeline draws a Result for people: the stages as bars to scale, the
+// window in which writes were blocked, and the snapshots.
+package timeline
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"stillpoint/messages"
+)
+
+// Options say how to draw.
+type Options struct {
+	// Width is the number of columns to use; less than 60 counts as 60, zero as 80.
+	Width int
+	// Color marks the blocked window and the status with ANSI colours.
+	Color bool
+}
+
+const (
+	minWidth     = 60
+	defaultWidth = 80
+	nameWidth    = 18
+	timeWidth    = 12
+)
+
+// the colours, as ANSI escapes
+const (
+	plain  = "\x1b[0m"
+	bold   = "\x1b[1m"
+	red    = "\x1b[31m"
+	green  = "\x1b[32m"
+	yellow = "\x1b[33m"
+	cyan   = "\x1b[36m"
+)
+
+// row is one line of the picture.
+type row struct {
+	name       string
+	start, end time.Time
+	failed     string
+}
+
+// Write draws the result. It returns the writer's error.
+func Write(w io.Writer, r *messages.Result, o Options) error {
+	if o.Width == 0 {
+		o.Width = defaultWidth
+	}
+	o.Width = max(o.Width, minWidth)
+	var b strings.Builder
+	heading(&b, r, o)
+	before, window, after := split(r.Stages)
+	section(&b, "nothing held", "", collapse(before), o)
+	if len(window) > 0 {
+		label := "held"
+		if r.Timings.WritesBlocked > 0 {
+			label = fmt.Sprintf("writes blocked %s", millis(r.Timings.WritesBlocked))
+		}
+		section(&b, label, yellow, rows(window), o)
+	}
+	section(&b, "nothing held", "", rows(after), o)
+	snapshots(&b, r)
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(&b, "warning: %s\n", warning)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (o Options) paint(color, s string) string {
+	if !o.Color || color == "" {
+		return s
+	}
+	return color + s + plain
+}
+
+func heading(b *strings.Builder, r *messages.Result, o Options) {
+	color := red
+	switch r.Status {
+	case messages.Succeeded:
+		color = green
+	case messages.Rejected, messages.Skipped:
+		color = yellow
+	}
+	status := strings.ToUpper(string(r.Status))
+	if r.Reason != "" {
+		status += " (" + string(r.Reason) + ")"
+	}
+	fmt.Fprintf(b, "%s  %s\n", o.paint(color+bold, status), strings.Join(nonEmpty("plan "+r.Plan, r.InstanceID, r.Region, "consistency: "+string(r.Consistency)), "  "))
+	fmt.Fprintf(b, "%s\n", r.Message)
+	if m := r.MySQL; m != nil && m.BinlogFile != "" {
+		exact := "not exact"
+		if m.CoordinatesExact {
+			exact = "exact"
+		}
+		fmt.Fprintf(b, "%s %s at %s:%d (%s)", m.Flavor, m.Version, m.BinlogFile, m.BinlogPosition, exact)
+		if m.GTID != "" {
+			fmt.Fprintf(b, ", GTID %s", m.GTID)
+		}
+		b.WriteByte('\n')
+	}
+}
+
+func nonEmpty(s ...string) []string {
+	var out []string
+	for _, v := range s {
+		if v != "" {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// heldFirst and heldLast are the stages that begin and end the window.
+var (
+	heldFirst = map[string]bool{"lock": true, "freeze": true}
+	heldLast  = map[string]bool{"unlock": true, "thaw": true}
+)
+
+// split finds the window of the winning try: from the last lock (or, without a
+// database, the freeze) to the last unlock or thaw.
+func split(stages []messages.Stage) (before, window, after []messages.Stage) {
+	last := -1
+	for i, s := range stages {
+		if heldLast[s.Name] {
+			last = i
+		}
+	}
+	if last < 0 {
+		return stages, nil, nil
+	}
+	first := last
+	for i := last; i >= 0; i-- {
+		if heldFirst[stages[i].Name] {
+			first = i
+			if stages[i].Name == "lock" {
+				break
+			}
+		}
+	}
+	return stages[:first], stages[first : last+1], stages[last+1:]
+}
+
+func rows(stages []messages.Stage) []row {
+	out := make([]row, 0, len(stages))
+	for _, s := range stages {
+		out = append(out, row{s.Name, s.StartedAt, s.StartedAt.Add(time.Duration(s.DurationMS * float64(time.Millisecond))), s.Error})
+	}
+	return out
+}
+
+// collapse makes one row of all tries for the lock but the last one.
+func collapse(stages []messages.Stage) []row {
+	all := rows(stages)
+	firstLock, lastLock, tries := -1, -1, 0
+	for i, r := range all {
+		if r.name == "lock" {
+			if firstLock < 0 {
+				firstLock = i
+			}
+			lastLock = i
+			tries++
+		}
+	}
+	if tries == 0 {
+		return all
+	}
+	word := "lock tries"
+	if tries == 1 {
+		word = "lock try"
+	}
+	one := row{fmt.Sprintf("%d %s", tries, word), all[firstLock].start, all[lastLock].end, all[lastLock].failed}
+	return append(append(all[:firstLock:firstLock], one), all[lastLock+1:]...)
+}
+
+// section draws rows on a scale of their own, which its head names.
+func section(b *strings.Builder, label, color string, list []row, o Options) {
+	if len(list) == 0 {
+		return
+	}
+	from, to := list[0].start, list[0].end
+	for _, r := range list {
+		if r.start.Before(from) {
+			from = r.start
+		}
+		if r.end.After(to) {
+			to = r.end
+		}
+	}
+	span := max(to.Sub(from), time.Microsecond)
+	bar := o.Width - nameWidth - timeWidth - 3
+	scale := millis(float64(span) / float64(time.Millisecond))
+	head := fmt.Sprintf("%-*s", nameWidth+timeWidth+1, "── "+label+" ")
+	ruler := "├" + strings.Repeat("─", max(bar-utf8.RuneCountInString(scale)-3, 1)) + " " + scale + " ┤"
+	fmt.Fprintf(b, "\n%s %s\n", o.paint(color+bold, head), o.paint(color, ruler))
+	for _, r := range list {
+		a := int(float64(bar) * float64(r.start.Sub(from)) / float64(span))
+		z := int(float64(bar)*float64(r.end.Sub(from))/float64(span) + 0.5)
+		a = min(a, bar-1)
+		cells := "▏"
+		if z > a {
+			cells = strings.Repeat("█", min(z, bar)-a)
+		}
+		paint := color
+		if paint == "" {
+			paint = cyan
+		}
+		if r.failed != "" {
+			paint = red
+		}
+		d := millis(float64(r.end.Sub(r.start)) / float64(time.Millisecond))
+		fmt.Fprintf(b, "%-*s%*s  %s%s\n", nameWidth, cut(r.name, nameWidth), timeWidth, d, strings.Repeat(" ", a), o.paint(paint, cells))
+		if r.failed != "" {
+			fmt.Fprintf(b, "%*s  %s\n", nameWidth+timeWidth, "", o.paint(red, cut(r.failed, o.Width-nameWidth-timeWidth-2)))
+		}
+	}
+}
+
+func snapshots(b *strings.Builder, r *messages.Result) {
+	if len(r.Snapshots) == 0 {
+		return
+	}
+	b.WriteByte('\n')
+	for _, s := range r.Snapshots {
+		fmt.Fprintf(b, "%s\n", strings.Join(nonEmpty(s.SnapshotID, s.VolumeID, s.Device, s.Mount, fmt.Sprintf("%d GiB", s.SizeGiB), s.State), "  "))
+	}
+}
+
+// millis writes milliseconds the way people read them: "0.4 ms", "213 ms", "12.4 s".
+func millis(ms float64) string {
+	switch {
+	case ms >= 10_000:
+		return fmt.Sprintf("%.1f s", ms/1000)
+	case ms >= 100:
+		return fmt.Sprintf("%.0f ms", ms)
+	default:
+		return fmt.Sprintf("%.1f ms", ms)
+	}
+}
+
+func cut(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	r := []rune(s)
+	return string(r[:n-1]) + "…"
+}

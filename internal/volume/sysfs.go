@@ -1,0 +1,144 @@
+package volume
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
+)
+
+// instanceStore is the model of an NVMe instance store (EC2 user guide, NVMe).
+const instanceStore = "Amazon EC2 NVMe Instance Storage"
+
+// disk is one physical disk as the kernel knows it.
+type disk struct {
+	name   string // "nvme1n1", "xvdf", "loop3"
+	serial string // "" where the kernel tells none
+	model  string
+}
+
+func (d disk) why() string {
+	if d.serial != "" {
+		return fmt.Sprintf("its serial %q is no volume id", d.serial)
+	}
+	return "it has no serial, and EC2 knows no attachment of that name"
+}
+
+// disks returns the physical disks under a mount point: partitions lead to
+// their disk, layered devices (LVM, md, dm-crypt) to all of their members, and
+// an external log or realtime device counts too.
+func (r *Resolver) disks(mount string) ([]disk, error) {
+	path, err := filepath.EvalSymlinks(mount)
+	if err != nil {
+		return nil, refuse("mount point %s does not exist: %v", mount, err)
+	}
+	info, err := r.mountAt(path)
+	if err != nil {
+		return nil, err
+	}
+	sys := r.Sys
+	if sys == "" {
+		sys = "/sys"
+	}
+	devices := []string{filepath.Join(sys, "dev/block", fmt.Sprintf("%d:%d", info.Major, info.Minor))}
+	for opt := range strings.SplitSeq(info.VFSOptions, ",") {
+		for _, key := range []string{"logdev=", "rtdev="} {
+			if dev, ok := strings.CutPrefix(opt, key); ok {
+				devices = append(devices, filepath.Join(sys, "class/block", filepath.Base(dev)))
+			}
+		}
+	}
+	var all []disk
+	for _, d := range devices {
+		found, err := physical(d, 0)
+		if err != nil {
+			if info.Major == 0 { // btrfs and network file systems have no device number of their own
+				found = []disk{{name: info.Source}}
+			} else {
+				return nil, refuse("cannot tell which disk is under %s (%s): %v", mount, info.Source, err)
+			}
+		}
+		for _, f := range found {
+			if !slices.Contains(all, f) {
+				all = append(all, f)
+			}
+		}
+	}
+	return all, nil
+}
+
+// mountAt returns the mount at the path; a later one at the same place covers an earlier one.
+func (r *Resolver) mountAt(path string) (*mountinfo.Info, error) {
+	file := r.Mountinfo
+	if file == "" {
+		file = "/proc/self/mountinfo"
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the mounts: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	all, err := mountinfo.GetMountsFromReader(f, func(m *mountinfo.Info) (bool, bool) { return m.Mountpoint != path, false })
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the mounts: %w", err)
+	}
+	if len(all) == 0 {
+		return nil, refuse("%s is not a mount point: name the place where the file system is mounted (findmnt -T %s)", path, path)
+	}
+	return all[len(all)-1], nil
+}
+
+// maxLayers bounds how deep devices may be stacked, against a loop in a broken tree.
+const maxLayers = 16
+
+// physical follows one sysfs device down to its disks.
+func physical(dev string, depth int) ([]disk, error) {
+	if depth > maxLayers {
+		return nil, fmt.Errorf("more than %d layers of devices", maxLayers)
+	}
+	dir, err := filepath.EvalSymlinks(dev)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(dir, "partition")); err == nil {
+		if name := filepath.Base(dir); strings.HasPrefix(name, "xvd") || strings.HasPrefix(name, "sd") {
+			// Xen may show a partition without its disk: keep the parent only where it is one.
+			if _, err := os.Stat(filepath.Join(filepath.Dir(dir), "queue")); err != nil {
+				return []disk{{name: name}}, nil
+			}
+		}
+		return physical(filepath.Dir(dir), depth+1)
+	}
+	slaves, err := os.ReadDir(filepath.Join(dir, "slaves"))
+	if err == nil && len(slaves) > 0 {
+		var all []disk
+		for _, s := range slaves {
+			found, err := physical(filepath.Join(dir, "slaves", s.Name()), depth+1)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, found...)
+		}
+		return all, nil
+	}
+	return []disk{{
+		name:   filepath.Base(dir),
+		serial: attribute(dir, "device/serial", "serial"),
+		model:  attribute(dir, "device/model"),
+	}}, nil
+}
+
+// attribute reads the first of the named attributes that exists; "" where none does.
+func attribute(dir string, names ...string) string {
+	for _, n := range names {
+		if b, err := os.ReadFile(filepath.Join(dir, n)); err == nil {
+			if s := strings.TrimSpace(string(b)); s != "" {
+				return s
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,153 @@
+package e2e
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"stillpoint/messages"
+	"stillpoint/test/scene"
+)
+
+// `stillpoint snapshot` with flags alone needs no file, no queue and no topic.
+func TestSnapshotWithFlagsAlone(t *testing.T) {
+	ctx, s := set(t, scene.Config{Writers: 2})
+	loaded(t, ctx, s)
+	v := s.Volumes[0]
+	base := []string{"snapshot", "--region", "eu-west-1", "--instance-id", s.InstanceID, "--mysql", "--mysql-defaults-file", s.DefaultsFile,
+		"--freeze", v.Mount, "--volume", v.ID, "--state-dir", filepath.Join(s.Dir, "state2"), "--runtime-dir", filepath.Join(s.Dir, "run2")}
+
+	out, errs, code := cli(t, ctx, s, append(base, "--json", "--request-id", "flags-1", "--tag", "who=me", "--description", "by hand, with flags")...)
+	if code != 0 {
+		t.Fatalf("exit %d\n%s\n%s", code, out, errs)
+	}
+	r, err := messages.UnmarshalResult([]byte(out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wants(t, r, messages.Succeeded, "", messages.ConsistencyApplication)
+	conforms(t, out)
+	if got := sets(t, ctx, s)["flags-1"]; len(got) != 1 || tag(got[0], "who") != "me" || tag(got[0], "stillpoint:status") != "succeeded" {
+		t.Errorf("in EC2: %+v", got)
+	}
+	// The same id again: the same result, no second set.
+	again, _, code := cli(t, ctx, s, append(base, "--json", "--request-id", "flags-1")...)
+	if code != 0 || again != out {
+		t.Errorf("the second time: exit %d\n%s\n%s", code, again, out)
+	}
+	if n := len(sets(t, ctx, s)["flags-1"]); n != 1 {
+		t.Errorf("%d snapshots", n)
+	}
+	// A dry run makes nothing.
+	out, errs, code = cli(t, ctx, s, append(base, "--dry-run", "--request-id", "flags-2")...)
+	if code != 0 || !strings.Contains(out, "dry run") || len(sets(t, ctx, s)["flags-2"]) != 0 {
+		t.Errorf("dry run: exit %d\n%s\n%s", code, out, errs)
+	}
+}
+
+func conforms(t *testing.T, result string) {
+	t.Helper()
+	schema, err := messages.Schema("result")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(string(schema)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("result.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := c.Compile("result.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v any
+	if err := json.Unmarshal([]byte(result), &v); err != nil {
+		t.Fatal(err)
+	}
+	if err := compiled.Validate(v); err != nil {
+		t.Errorf("the result does not conform to its schema: %v", err)
+	}
+}
+
+// What is refused before anything is held ends with exit code 3 and a sentence.
+func TestRefusals(t *testing.T) {
+	ctx, s := set(t, scene.Config{})
+	v := s.Volumes[0]
+	base := func(more ...string) []string {
+		return append([]string{"snapshot", "--region", "eu-west-1", "--instance-id", s.InstanceID,
+			"--state-dir", filepath.Join(s.Dir, "state2"), "--runtime-dir", filepath.Join(s.Dir, "run2")}, more...)
+	}
+	wrong := filepath.Join(s.Dir, "wrong.cnf")
+	if err := os.WriteFile(wrong, []byte("[client]\nuser=stillpoint\npassword=\"not-the-password\"\nsocket="+s.MariaDB.Socket()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	loose := filepath.Join(s.Dir, "loose.yaml")
+	if err := os.WriteFile(loose, []byte("plans: {}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(loose, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		says []string
+		not  string
+	}{
+		{"the root file system", base("--freeze", "/", "--volume", v.ID), 3, []string{"PREFLIGHT_FAILED", "/"}, ""},
+		{"not a mount point", base("--freeze", v.Mount+"/mysql", "--volume", v.ID), 3, []string{"preflight_failed", "not a mount point"}, ""},
+		{"a volume of another instance", base("--freeze", v.Mount, "--volume", "vol-00000000000000bad"), 3, []string{"vol-00000000000000bad", "not attached"}, ""},
+		{"a device that says nothing", base("--freeze", v.Mount), 3, []string{"volumes"}, ""},
+		{"a wrong password", base("--freeze", v.Mount, "--volume", v.ID, "--mysql-defaults-file", wrong), 3, []string{"preflight_failed"}, "not-the-password"},
+		{"the state directory on it", append(base("--freeze", v.Mount, "--volume", v.ID), "--state-dir", v.Mount+"/state"), 3, []string{v.Mount}, ""},
+		{"a bare number", base("--freeze", v.Mount, "--lock-timeout", "300", "--mysql"), 64, []string{"--lock-timeout", "unit"}, ""},
+		{"a file others can write", []string{"snapshot", "nightly", "--config", loose}, 78, []string{"chmod"}, ""},
+		{"an unknown plan", []string{"snapshot", "weekly", "--config", s.ConfigPath}, 3, []string{"unknown_plan", "weekly", "nightly"}, ""},
+		{"a bad tag", []string{"send", "nightly", "--config", s.ConfigPath, "--tag", "aws:x=1"}, 3, []string{"aws:"}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out, errs, code := cli(t, ctx, s, c.args...)
+			all := out + errs
+			if code != c.code {
+				t.Errorf("exit %d, want %d\n%s", code, c.code, all)
+			}
+			for _, want := range c.says {
+				if !strings.Contains(strings.ToLower(all), strings.ToLower(want)) {
+					t.Errorf("%q is not in what it says:\n%s", want, all)
+				}
+			}
+			if c.not != "" && strings.Contains(all, c.not) {
+				t.Errorf("it says %q:\n%s", c.not, all)
+			}
+			t.Logf("%s", strings.TrimSpace(all))
+		})
+	}
+	if n := len(sets(t, ctx, s)); n != 0 {
+		t.Errorf("%d sets were made", n)
+	}
+}
+
+// Two runs at once: the second one says who is busy.
+func TestTwoRunsAtOnce(t *testing.T) {
+	ctx, s := set(t, scene.Config{Writers: 2})
+	work(t, ctx, s)
+	loaded(t, ctx, s)
+	inWindow(t, ctx, s, "first", 2e9)
+	out, errs, code := cli(t, ctx, s, "snapshot", "nightly", "--config", s.ConfigPath)
+	if code != 75 || !strings.Contains(errs, "process") {
+		t.Errorf("exit %d\n%s\n%s", code, out, errs)
+	}
+	wants(t, next(t, ctx, s).Result, messages.Succeeded, "", messages.ConsistencyApplication)
+	_, errs, code = cli(t, ctx, s, "worker", "--config", s.ConfigPath)
+	if code != 75 {
+		t.Errorf("a second worker: exit %d\n%s", code, errs)
+	}
+}
