@@ -19,13 +19,13 @@ setup: ## install what tests and demo need from the distribution's packages (roo
 	@scripts/setup.sh
 
 demo: setup build ## the main job on the embedded local AWS, end to end (root)
-	@$(GO) run ./test/demo -stillpoint bin/stillpoint -localstack bin/localstack
+	@$(GO) run ./test/demo -stillpoint bin/stillpoint
 
 test: setup ## every test, with the race detector (root for the whole of it)
 	@scripts/test.sh $(ARGS)
 
 bench: setup build ## how long writes are blocked, at several EC2 latencies (root)
-	@$(GO) run ./test/bench -stillpoint bin/stillpoint -localstack bin/localstack $(ARGS)
+	@$(GO) run ./test/bench -stillpoint bin/stillpoint $(ARGS)
 
 lint: ## golangci-lint at its pinned version, with the import directions
 	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION) run ./...

@@ -167,18 +167,22 @@ func (a *attempt) beforeTry(ctx context.Context, try int) error {
 
 // settle flushes what can be flushed beforehand, so that little is left to do inside.
 func (a *attempt) settle(ctx context.Context, try int) error {
+	// The slow part first: what the flush of the tables writes is little, and
+	// the lock must follow it closely to find the tables still closed.
 	err := a.stage("settle", func() error {
-		if a.session != nil && try == 1 {
-			did, err := a.session.Settle(ctx)
-			if err != nil {
+		if a.guard != nil {
+			if err := a.guard.Settle(ctx); err != nil {
 				return err
 			}
+		}
+		if a.session == nil {
+			return nil
+		}
+		did, err := a.session.Settle(ctx)
+		if err == nil && try == 1 {
 			a.progress("settle", did)
 		}
-		if a.guard != nil {
-			return a.guard.Settle(ctx)
-		}
-		return nil
+		return err
 	})
 	if err != nil && !errors.As(err, new(*OutOfReachError)) && ctx.Err() == nil {
 		err = fmt.Errorf("cannot flush before the lock: %w", err)

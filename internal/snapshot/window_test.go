@@ -59,7 +59,7 @@ func TestOrder(t *testing.T) {
 		for _, s := range out.Result.Stages {
 			names = append(names, s.Name)
 		}
-		want := strings.Fields("look-up resolve preflight intent settle lease credentials warm-up lock coordinates freeze snapshot thaw coordinates-after verify unlock tag")
+		want := strings.Fields("look-up journal resolve preflight intent settle lease credentials warm-up lock coordinates freeze snapshot thaw coordinates-after verify unlock tag")
 		if d := cmp.Diff(want, names); d != "" {
 			t.Errorf("stages: %s", d)
 		}
