@@ -90,7 +90,7 @@ func (s *ec2Service) runInstances(q query, _ *record) ([]node, *apiError) {
 	for _, i := range made {
 		set.kids = append(set.kids, node{name: "item", kids: s.instanceNodes(i)})
 	}
-	return []node{el("reservationId", newID("r")), el("ownerId", s.account), node{name: "groupSet"}, set}, nil
+	return []node{el("reservationId", newID("r")), el("ownerId", s.account), {name: "groupSet"}, set}, nil
 }
 
 func (s *ec2Service) launchVolumes(q query, i *instance, tags []tag) *apiError {

@@ -71,7 +71,7 @@ func readObject(data []byte) (object, error) {
 		return nil, notJSON(err)
 	}
 	end := dec.InputOffset()
-	if _, err := dec.ReadToken(); err != io.EOF {
+	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("there is more after the JSON object, which ends at byte %d: expected nothing", end)
 	}
 	return o, nil

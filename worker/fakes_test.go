@@ -49,7 +49,6 @@ type fakeQueue struct {
 	*trail
 	mu       sync.Mutex
 	messages []*queued
-	polling  int
 
 	receiveErr func(n int) error
 	extendErr  func(n int, d time.Duration) error

@@ -151,7 +151,7 @@ func (h *Handler) run(ctx context.Context, log zerolog.Logger, d messages.Delive
 // for what an ambiguous call made is no new attempt.
 func (h *Handler) mayComeBack(ctx context.Context, req messages.Request, r *messages.Result) (bool, error) {
 	if req.DryRun || r.Reason == messages.ReasonSnapshotAmbiguous && ctx.Err() != nil {
-		return true, nil
+		return true, nil //nolint:nilerr // that ctx has ended is why it is to come back
 	}
 	entry, err := h.Journal.Load(req.RequestID)
 	h.Monitor.journal(err)

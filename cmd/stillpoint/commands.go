@@ -90,7 +90,7 @@ func (g *globals) logger() (zerolog.Logger, io.Closer, error) {
 	if err != nil {
 		return zerolog.Nop(), nil, coded(exitUsage, err)
 	}
-	var w io.Writer = g.err
+	w := g.err
 	if _, tty := terminal(g.err); g.LogFormat == "console" || g.LogFormat == "" && tty {
 		w = zerolog.ConsoleWriter{Out: g.err, TimeFormat: "15:04:05.000", NoColor: !tty || os.Getenv("NO_COLOR") != ""}
 	}

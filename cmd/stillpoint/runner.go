@@ -34,13 +34,14 @@ type runner struct {
 
 var _ worker.Runner = (*runner)(nil)
 
-// newRunner builds a pipeline for every plan. Its error is one of the
+// newRunner builds a pipeline for every plan. frozen is told whether something
+// is frozen, and must not block. The error is one of the
 // configuration.
-func newRunner(f *config.File, id messages.Identity, client *ebs.Client, log zerolog.Logger) (*runner, error) {
+func newRunner(f *config.File, id messages.Identity, client *ebs.Client, frozen func(bool), log zerolog.Logger) (*runner, error) {
 	r := &runner{file: f, pipelines: map[string]*snapshot.Pipeline{}, log: log}
 	var errs []error
 	for name, p := range f.Plans {
-		pipeline, err := newPipeline(f, p, id, client, log.With().Str("plan", name).Logger())
+		pipeline, err := newPipeline(f, p, id, client, frozen, log.With().Str("plan", name).Logger())
 		if err != nil {
 			errs = append(errs, fmt.Errorf("plan %s: %w", name, err))
 			continue
@@ -50,7 +51,7 @@ func newRunner(f *config.File, id messages.Identity, client *ebs.Client, log zer
 	return r, coded(exitConfig, errors.Join(errs...))
 }
 
-func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *ebs.Client, log zerolog.Logger) (*snapshot.Pipeline, error) {
+func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *ebs.Client, frozen func(bool), log zerolog.Logger) (*snapshot.Pipeline, error) {
 	plan := snapshot.Plan{
 		Name: p.Name, Freeze: p.Freeze, NoFreeze: p.NoFreeze, Volumes: p.Volumes,
 		SnapshotTimeout: p.SnapshotTimeout, MaxHold: p.MaxHold,
@@ -66,10 +67,9 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 	}
 	pl := &snapshot.Pipeline{
 		Identity: id, EBS: client, Volumes: &volume.Resolver{},
-		Freezer: freeze.New(freeze.Config{
-			Args: []string{guardianCommand}, Expedite: p.ExpediteFreeze,
-			Forbidden: []string{f.StateDir, f.RuntimeDir}, LockFile: filepath.Join(f.RuntimeDir, "expedite.lock"),
-		}),
+		Freezer: watchedFreezer{freeze.New(freeze.Config{
+			Args: []string{guardianCommand}, Expedite: p.ExpediteFreeze, Forbidden: []string{f.StateDir, f.RuntimeDir},
+		}), frozen},
 		Progress: func(stage, note string) {
 			log.Info().Str("stage", stage).Str("note", note).Msg("progress")
 		},

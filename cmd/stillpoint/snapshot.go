@@ -180,7 +180,7 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 		return err
 	}
 	client := ebs.New(cfg, id.InstanceID)
-	run, err := newRunner(f, id, client, log)
+	run, err := newRunner(f, id, client, func(bool) {}, log)
 	if err != nil {
 		return err
 	}

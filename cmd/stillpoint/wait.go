@@ -27,21 +27,21 @@ func followUpload(ctx context.Context, w io.Writer, client *ebs.Client, r *messa
 	for {
 		list, err := client.Progress(ctx, ids)
 		if err != nil && ctx.Err() == nil {
-			fmt.Fprintf(w, "cannot ask EC2 about the upload, trying again: %v\n", err)
+			_, _ = fmt.Fprintf(w, "cannot ask EC2 about the upload, trying again: %v\n", err)
 		}
 		percent, completed, broken := total(list, len(ids))
 		line := fmt.Sprintf("upload %s %3d%%  %d of %d completed", bar(percent, 30), percent, completed, len(ids))
 		if line != last && err == nil {
 			if tty {
-				fmt.Fprintf(w, "\r%s", line)
+				_, _ = fmt.Fprintf(w, "\r%s", line)
 			} else {
-				fmt.Fprintln(w, line)
+				_, _ = fmt.Fprintln(w, line)
 			}
 			last = line
 		}
 		if broken != "" || err == nil && completed == len(ids) {
 			if tty {
-				fmt.Fprintln(w)
+				_, _ = fmt.Fprintln(w)
 			}
 			if broken != "" {
 				return fmt.Errorf("EBS could not complete %s: the set cannot be restored; send a new request", broken)

@@ -70,7 +70,7 @@ func (workerCommand) Run(ctx context.Context, g *globals) error {
 	m := metrics.New(agent().Version)
 	client := ebs.New(cfg, id.InstanceID)
 	client.OnError = m.EC2Error
-	run, err := newRunner(f, id, client, log)
+	run, err := newRunner(f, id, client, m.Frozen, log)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (workerCommand) Run(ctx context.Context, g *globals) error {
 		Queue: q, AllowSources: f.AllowEventSources, Monitor: monitor, Log: log,
 		Handler: &worker.Handler{Identity: id, Runner: run, Journal: j, Publisher: topic, Outbox: outbox, Monitor: monitor, Log: log},
 	}
-	loop.Between = reloader(g, f, id, client, loop, log)
+	loop.Between = reloader(g, f, id, client, m.Frozen, loop, log)
 	for name := range f.Plans {
 		if at, err := j.LastSuccess(name); err == nil {
 			m.LastSuccess(name, at)
@@ -126,7 +126,7 @@ func busyOr(err error) error {
 // reloader makes the function that exchanges the plans on SIGHUP, between
 // requests. A file that is wrong leaves the old one in force. What the worker
 // is built on (queue, topic, directories, address) needs a restart.
-func reloader(g *globals, f *config.File, id messages.Identity, client *ebs.Client, loop *worker.Loop, log zerolog.Logger) func() {
+func reloader(g *globals, f *config.File, id messages.Identity, client *ebs.Client, frozen func(bool), loop *worker.Loop, log zerolog.Logger) func() {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	return func() {
@@ -141,7 +141,7 @@ func reloader(g *globals, f *config.File, id messages.Identity, client *ebs.Clie
 		}
 		var run *runner
 		if err == nil {
-			run, err = newRunner(next, id, client, log)
+			run, err = newRunner(next, id, client, frozen, log)
 		}
 		if err != nil {
 			log.Error().Err(err).Msg("cannot use the changed configuration: the old one stays in force")

@@ -33,6 +33,10 @@ var (
 // callTimeout bounds every call but the create call, retries included.
 const callTimeout = 15 * time.Second
 
+// beyondWindow is how much longer than the window its credentials must last:
+// the look-up between Warm and the lock takes at most callTimeout of it.
+const beyondWindow = time.Minute
+
 // Client speaks to EC2 for one instance. It is safe for use by several goroutines.
 type Client struct {
 	instanceID string
@@ -40,12 +44,18 @@ type Client struct {
 	// refresh returns credentials that are good for at least the window, and
 	// is nil where the API was handed over ready-made.
 	refresh func(ctx context.Context, window time.Duration) (aws.Credentials, error)
-	// OnError is told of every call that failed; nil: nobody is.
+	// OnError is told of every call that failed, with AWS's code or "" where
+	// there was no answer; it may be called by several goroutines. nil: nobody is.
 	OnError func(operation, code string)
+
+	now func() time.Time // nil: time.Now
 
 	mu sync.Mutex
 	// pinned are the credentials of the window; nil before the first Warm.
 	pinned aws.CredentialsProvider
+	// pinnedUntil is when they are no longer used: the next run must not begin
+	// with those of the last one, which will have expired.
+	pinnedUntil time.Time
 }
 
 // New makes a client from the program's AWS configuration. All its calls share
@@ -60,7 +70,7 @@ func New(cfg aws.Config, instanceID string) *Client {
 	}
 	c := &Client{instanceID: instanceID, api: ec2.NewFromConfig(cfg)}
 	c.refresh = func(ctx context.Context, window time.Duration) (aws.Credentials, error) {
-		return outlasting(ctx, cfg.Credentials, window)
+		return outlasting(ctx, cfg.Credentials, c.clock().Add(window+beyondWindow))
 	}
 	return c
 }
@@ -70,13 +80,19 @@ func NewFromAPI(api API, instanceID string) *Client {
 	return &Client{instanceID: instanceID, api: api}
 }
 
-// outlasting retrieves credentials which stay valid for the window and a
-// minute; where the cached ones do not, they are asked for anew.
-func outlasting(ctx context.Context, p aws.CredentialsProvider, window time.Duration) (aws.Credentials, error) {
+func (c *Client) clock() time.Time {
+	if c.now != nil {
+		return c.now()
+	}
+	return time.Now()
+}
+
+// outlasting retrieves credentials which stay valid until then; where the
+// cached ones do not, they are asked for anew.
+func outlasting(ctx context.Context, p aws.CredentialsProvider, until time.Time) (aws.Credentials, error) {
 	if p == nil {
 		return aws.Credentials{}, errors.New("no credentials are configured")
 	}
-	until := time.Now().Add(window + time.Minute)
 	creds, err := p.Retrieve(ctx)
 	if err != nil || !creds.CanExpire || creds.Expires.After(until) {
 		return creds, err
@@ -85,34 +101,37 @@ func outlasting(ctx context.Context, p aws.CredentialsProvider, window time.Dura
 		cache.Invalidate()
 		creds, err = p.Retrieve(ctx)
 	}
-	if err == nil && creds.Expires.Before(until) {
+	if err == nil && creds.CanExpire && creds.Expires.Before(until) {
 		err = fmt.Errorf("the credentials expire at %s, inside the window", creds.Expires.UTC().Format(time.RFC3339))
 	}
 	return creds, err
 }
 
-// Warm takes a copy of credentials that outlive the window; Find and Create use it.
+// Warm takes a copy of credentials that outlive the window; Find, CheckCreate
+// and Create use it until then.
 func (c *Client) Warm(ctx context.Context, window time.Duration) error {
 	if c.refresh == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	until := c.clock().Add(window + beyondWindow)
 	creds, err := c.refresh(ctx, window)
 	if err != nil {
 		return &snapshot.OutOfReachError{What: "AWS credentials", Err: err}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.pinnedUntil = until
 	c.pinned = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return creds, nil })
 	return nil
 }
 
-// usePinned makes a call use the window's credentials, where there are any.
+// usePinned makes a call use the window's credentials, as long as they are good.
 func (c *Client) usePinned(o *ec2.Options) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pinned != nil {
+	if c.pinned != nil && c.clock().Before(c.pinnedUntil) {
 		o.Credentials = c.pinned
 	}
 }

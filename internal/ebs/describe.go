@@ -68,7 +68,10 @@ func (c *Client) Find(ctx context.Context, requestID string) ([]snapshot.Existin
 			for _, t := range s.Tags {
 				e.Tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 			}
-			found = append(found, e)
+			// The filters take * and ? for wildcards; another request's set must not be taken for ours.
+			if e.Tags[snapshot.TagRequestID] == requestID && e.Tags[snapshot.TagInstanceID] == c.instanceID {
+				found = append(found, e)
+			}
 		}
 	}
 	return found, nil

@@ -1,6 +1,7 @@
 package ebs
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -48,6 +49,16 @@ func throttled(code string) bool {
 	return ok
 }
 
+// unknownCode is what the SDK puts where an answer holds no code that it can
+// read: it is not EC2's, but that of something in between.
+const unknownCode = "UnknownError"
+
+// refusal says that EC2 itself refused the call.
+func refusal(err error) bool {
+	code, s := Code(err), status(err)
+	return code != "" && code != unknownCode && s >= 400 && s < 500
+}
+
 // createError classifies what a create call came back with: a limit, a refusal
 // that proves that nothing was made, or an answer that leaves it open.
 func createError(err error) error {
@@ -55,7 +66,7 @@ func createError(err error) error {
 	switch {
 	case quotaCodes[code] || throttled(code):
 		return &snapshot.QuotaError{Code: code, Err: plain(err)}
-	case code != "" && status(err) >= 400 && status(err) < 500:
+	case refusal(err):
 		return &snapshot.SnapshotRefusedError{Code: code, Err: plain(err)}
 	case neverSent(err):
 		return &snapshot.SnapshotRefusedError{Err: plain(err)}
@@ -66,11 +77,12 @@ func createError(err error) error {
 
 // neverSent says that the request did not leave the host.
 func neverSent(err error) bool {
-	var dial *net.OpError
-	if errors.As(err, &dial) && dial.Op == "dial" {
+	var op *net.OpError
+	if errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect") {
 		return true
 	}
-	return errors.As(err, new(*v4.SigningError)) ||
+	return errors.As(err, new(*tls.CertificateVerificationError)) || // the handshake comes before the request
+		errors.As(err, new(*v4.SigningError)) ||
 		errors.As(err, new(*smithy.SerializationError)) ||
 		errors.As(err, new(*smithy.InvalidParamsError))
 }
@@ -78,7 +90,7 @@ func neverSent(err error) bool {
 // callError classifies the error of a call that changes nothing.
 func callError(operation string, err error) error {
 	code := Code(err)
-	if s := status(err); code != "" && s >= 400 && s < 500 && !quotaCodes[code] && !throttled(code) {
+	if refusal(err) && !quotaCodes[code] && !throttled(code) {
 		fix := ""
 		if code == "UnauthorizedOperation" || code == "AccessDenied" {
 			fix = fmt.Sprintf(": allow ec2:%s to the instance's role", operation)
@@ -99,7 +111,18 @@ func (e *plainError) Unwrap() error { return e.error }
 func (e *plainError) Error() string {
 	var api smithy.APIError
 	if errors.As(e.error, &api) {
+		if api.ErrorCode() == unknownCode {
+			return fmt.Sprintf("HTTP %d without an EC2 error code", status(e.error))
+		}
 		return api.ErrorCode() + ": " + api.ErrorMessage()
+	}
+	var unsent *smithyhttp.RequestSendError
+	if errors.As(e.error, &unsent) {
+		return unsent.Err.Error()
+	}
+	var unread *smithy.DeserializationError
+	if errors.As(e.error, &unread) {
+		return "the answer cannot be read: " + unread.Error()
 	}
 	var op *smithy.OperationError
 	if errors.As(e.error, &op) {

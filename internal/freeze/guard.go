@@ -243,7 +243,7 @@ func (g *Guard) letGo(ctx context.Context) error {
 		case <-g.over:
 			return nil
 		case <-turn.C:
-			if g.heard.Load() < asked {
+			if g.heard.Load() < asked && !g.readable() {
 				go g.rescue("it did not answer within " + g.answerWithin.String())
 			}
 			asked = bootNow()
@@ -265,6 +265,16 @@ func (g *Guard) ask() {
 		f := frame{kind: kindThaw}
 		_ = f.send(g.fd())
 	}
+}
+
+// readable says that the guardian has said something which watch has not had
+// the time to read.
+func (g *Guard) readable() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	fds := []unix.PollFd{{Fd: int32(g.fd()), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0
 }
 
 // thawed turns what guardian and worker found into the report. over is closed.

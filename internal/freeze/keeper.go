@@ -46,7 +46,8 @@ func (k *keeper) run() int {
 			fds[0].Fd = -1 // poll skips it
 		}
 		if _, err := unix.Poll(fds, k.patience()); err != nil && err != unix.EINTR {
-			// Nothing sane is left to wait for: let go and end.
+			// Nothing sane is left to wait for: let go and end, but do not spin.
+			time.Sleep(time.Millisecond)
 			k.closed = true
 			k.release(causeClosed)
 		} else if err == nil {

@@ -193,7 +193,7 @@ func loopFileDevice(name string) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	info, err := unix.IoctlLoopGetStatus64(fd)
 	if err != nil {
 		return 0, err

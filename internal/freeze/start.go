@@ -54,7 +54,7 @@ func (g *Guard) spawn(c Config) error {
 		return fmt.Errorf("cannot connect a guardian: %w", err)
 	}
 	theirs := os.NewFile(uintptr(pair[1]), "guardian")
-	defer theirs.Close() // or the end of the stream would never come
+	defer func() { _ = theirs.Close() }() // or the end of the stream would never come
 	g.sock = os.NewFile(uintptr(pair[0]), "worker")
 	tail, stderr, err := os.Pipe()
 	if err != nil {
@@ -66,7 +66,7 @@ func (g *Guard) spawn(c Config) error {
 		_ = tail.Close()
 		return fmt.Errorf("cannot connect a guardian: %w", err)
 	}
-	g.command = exec.Command(c.Executable, c.Args...)
+	g.command = exec.Command(c.Executable, c.Args...) //nolint:noctx // nothing but its socket and its deadline may end a guardian
 	g.command.Dir = "/"
 	g.command.Env = []string{"GOTRACEBACK=single"} // and none of the worker's secrets
 	g.command.Stderr = stderr

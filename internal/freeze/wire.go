@@ -3,6 +3,7 @@ package freeze
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -174,7 +175,7 @@ func sendJSON(sock int, v any) error {
 func receiveJSON(sock int, v any) error {
 	b := make([]byte, maxGreeting)
 	n, err := recvPacket(sock, b)
-	if n == 0 && err == nil || err == unix.ECONNRESET {
+	if n == 0 && err == nil || errors.Is(err, unix.ECONNRESET) {
 		return errEnded
 	}
 	if err != nil {

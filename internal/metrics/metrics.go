@@ -36,6 +36,7 @@ type Metrics struct {
 	entries     prometheus.Gauge
 	oldest      prometheus.GaugeFunc
 	oldestAt    *since
+	held        prometheus.Gauge
 }
 
 // windowBuckets are seconds: what is ours in the window is milliseconds, EC2's
@@ -60,10 +61,11 @@ func New(version string) *Metrics {
 	m.duplicates = prometheus.NewCounter(prometheus.CounterOpts{Name: "stillpoint_duplicates_suppressed_total", Help: "Finished requests that were delivered again and not run again."})
 	m.entries = prometheus.NewGauge(prometheus.GaugeOpts{Name: "stillpoint_outbox_entries", Help: "Results that wait for SNS."})
 	m.oldest = prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "stillpoint_outbox_oldest_age_seconds", Help: "How long the oldest of them has waited."}, m.oldestAt.seconds)
+	m.held = prometheus.NewGauge(prometheus.GaugeOpts{Name: "stillpoint_frozen", Help: "1 while file systems are frozen."})
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "stillpoint_build_info", Help: "1, with the version."}, []string{"version"})
 	build.WithLabelValues(version).Set(1)
 	m.registry.MustRegister(m.requests, m.blocked, m.lockWait, m.frozen, m.stage, m.lastSuccess, m.leaseLost, m.receive, m.ec2,
-		m.duplicates, m.entries, m.oldest, build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		m.duplicates, m.entries, m.oldest, m.held, build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -84,6 +86,16 @@ func (m *Metrics) Observer() worker.Observer {
 // EC2Error counts an EC2 call that failed.
 func (m *Metrics) EC2Error(operation, code string) { m.ec2.WithLabelValues(operation, code).Inc() }
 
+// Frozen says whether file systems are frozen now. It takes no lock that
+// anything slow holds, so that it may be called inside the window.
+func (m *Metrics) Frozen(on bool) {
+	if on {
+		m.held.Set(1)
+	} else {
+		m.held.Set(0)
+	}
+}
+
 // LastSuccess tells of a success that was before this start; zero: none.
 func (m *Metrics) LastSuccess(plan string, at time.Time) {
 	if !at.IsZero() {
@@ -93,21 +105,27 @@ func (m *Metrics) LastSuccess(plan string, at time.Time) {
 
 func (m *Metrics) finished(r *messages.Result) {
 	plan := r.Plan
-	if r.Status == messages.Rejected {
-		plan = "" // a message must not be able to make labels
+	// A message must not be able to make labels: what was rejected, or was not
+	// looked at because the journal could not be used, has the message's word for its plan.
+	unchecked := r.Status == messages.Rejected || r.Reason == messages.ReasonInternal && r.AttemptID == ""
+	if unchecked {
+		plan = ""
 	}
 	m.requests.WithLabelValues(plan, string(r.Source), string(r.Status)).Inc()
-	if r.Status == messages.Rejected || r.DryRun {
+	if unchecked || r.DryRun {
 		return
 	}
 	for _, s := range r.Stages {
 		m.stage.WithLabelValues(plan, s.Name).Observe(s.DurationMS / 1000)
 	}
-	if t := r.Timings; t.WritesBlocked > 0 {
-		m.blocked.WithLabelValues(plan).Observe(t.WritesBlocked / 1000)
-		m.lockWait.WithLabelValues(plan).Observe(t.LockWait / 1000)
-		m.frozen.WithLabelValues(plan).Observe(t.Frozen / 1000)
+	observe := func(h *prometheus.HistogramVec, ms float64) {
+		if ms > 0 { // else it did not happen
+			h.WithLabelValues(plan).Observe(ms / 1000)
+		}
 	}
+	observe(m.blocked, r.Timings.WritesBlocked)
+	observe(m.lockWait, r.Timings.LockWait)
+	observe(m.frozen, r.Timings.Frozen)
 	if r.Status == messages.Succeeded {
 		m.LastSuccess(plan, r.FinishedAt)
 	}
@@ -141,6 +159,9 @@ func unready(s worker.Status, now time.Time) []string {
 }
 
 func answer(w http.ResponseWriter, why []string, s worker.Status) {
+	if why == nil {
+		why = []string{}
+	}
 	w.Header().Set("Content-Type", "application/json")
 	code := http.StatusOK
 	if len(why) > 0 {

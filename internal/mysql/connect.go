@@ -34,7 +34,9 @@ type Session struct {
 	// held says that Lock has returned nil and Unlock has not been called since.
 	held bool
 	// until is when the server is to let go by itself; zero where nothing is held.
-	until  time.Time
+	until time.Time
+	// ready says that Ready was called since the last try.
+	ready  bool
 	closed bool
 
 	// beforeKill is a test's way into the moment in which a try has run into its

@@ -21,22 +21,11 @@ const statementLock = "FLUSH LOCAL TABLES WITH READ LOCK"
 // maxStatementMargin is by how much MariaDB's own bound comes after ours.
 const maxStatementMargin = 100 * time.Millisecond
 
-// Lock makes one try for the global read lock. See snapshot.DatabaseSession.
-//
-// It first looks for statements that would block it and are older than
-// LongQueryAfter, and then requests nothing: a request that waits makes all
-// writers of the server wait behind it, and on MySQL one that gives up behind a
-// reader leaves the reader's tables flush-pending, so that plain SELECTs on them
-// hang until the old one ends, whatever we do then [facts, "MySQL poisoning"].
-// For statements younger than that this is accepted: they end soon.
-//
-// hold counts from the request. The server lets go by its wait_timeout, whole
-// seconds of A's silence, not before hold and less than a second after it,
-// because each statement on A sets the timeout to what is left.
-//
-// A nil return means that A holds the lock. Should ctx end while the request
-// waits, it is withdrawn at once and the context's error returned.
-func (s *Session) Lock(ctx context.Context, hold time.Duration) error {
+// Ready looks for statements that would block the lock and are older than
+// LongQueryAfter, and sets the server's own bounds. See
+// snapshot.DatabaseSession; Lock says why.
+func (s *Session) Ready(ctx context.Context, hold time.Duration) error {
+	s.ready = false
 	if err := s.lockable(hold); err != nil {
 		return err
 	}
@@ -56,8 +45,40 @@ func (s *Session) Lock(ctx context.Context, hold time.Duration) error {
 	if err := s.prepare(ctx, hold); err != nil {
 		return s.statementError(s.a, "prepare the lock in", err)
 	}
+	s.ready = true
+	return nil
+}
+
+// Lock makes one try for the global read lock. See snapshot.DatabaseSession.
+//
+// Where Ready found statements that would block it and are older than
+// LongQueryAfter, nothing is requested: a request that waits makes all
+// writers of the server wait behind it, and on MySQL one that gives up behind a
+// reader leaves the reader's tables flush-pending, so that plain SELECTs on them
+// hang until the old one ends, whatever we do then [facts, "MySQL poisoning"].
+// For statements younger than that this is accepted: they end soon.
+//
+// hold counts from the request. The server lets go by its wait_timeout, whole
+// seconds of A's silence, not before hold and less than a second after it,
+// because each statement on A sets the timeout to what is left.
+//
+// A nil return means that A holds the lock. Should ctx end while the request
+// waits, it is withdrawn at once and the context's error returned.
+func (s *Session) Lock(ctx context.Context, hold time.Duration) error {
+	if err := s.lockable(hold); err != nil {
+		return err
+	}
+	if !s.ready {
+		if err := s.Ready(ctx, hold); err != nil {
+			return err
+		}
+	}
+	s.ready = false
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("cannot lock %s: %w", s.target, err)
+	}
 	s.until = time.Now().Add(hold)
-	err = s.request(ctx, s.lockStatement(), s.cfg.LockTimeout)
+	err := s.request(ctx, s.lockStatement(), s.cfg.LockTimeout)
 	if err == nil {
 		if err = s.armSwitch(ctx); err == nil {
 			s.held = true

@@ -288,3 +288,38 @@ func TestTinyTimeouts(t *testing.T) {
 	t.Logf("%d of 150 granted", granted)
 	srv.isIdle(t, 2)
 }
+
+// Someone else's KILL QUERY meets the request: what it leaves is let go too.
+func TestKilledBySomeoneElse(t *testing.T) {
+	srv := startServer(t)
+	s := srv.connect(t, func(c *Config) { c.LockTimeout = 10 * time.Second })
+	writer, killer := srv.root(t), srv.root(t)
+	hit := 0
+	for i := range 400 {
+		if err := s.prepare(t.Context(), 10*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		killed := make(chan struct{})
+		go func() {
+			defer close(killed)
+			time.Sleep(time.Duration(i%20) * 5 * time.Microsecond)
+			_ = killer.exec(context.Background(), fmt.Sprintf("KILL QUERY %d", s.a.id))
+		}()
+		err := s.request(t.Context(), s.lockStatement(), s.cfg.LockTimeout)
+		<-killed
+		if err == nil {
+			if err := s.a.exec(t.Context(), "UNLOCK TABLES"); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if !isNotGranted(err) {
+			t.Fatal(err)
+		}
+		hit++
+		if err := srv.writes(t, writer, 2*time.Second); err != nil {
+			t.Fatalf("a write is blocked although nothing is held: %v", err)
+		}
+	}
+	t.Logf("%d of 400 hit", hit)
+}

@@ -80,7 +80,7 @@ func (s *Session) withdraw(ctx context.Context, done <-chan error, cause error) 
 			break
 		}
 		select {
-		case <-done:
+		case <-done: //nolint:errcheck // whatever it says, see settled
 			if s.settled(ctx) {
 				return cause
 			}
@@ -183,7 +183,7 @@ func (s *Session) evict(ctx context.Context, done <-chan error) error {
 	}
 	s.a.cut()
 	if done != nil {
-		<-done
+		<-done //nolint:errcheck // that it has ended is all that matters
 	}
 	s.a.drop()
 	if !s.b.alive() {

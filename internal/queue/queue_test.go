@@ -175,7 +175,7 @@ func TestTheDeadLetterQueueGetsTheBodyAndTheReason(t *testing.T) {
 			}
 			c.URL = l.url
 			q := New(l.cfg, c)
-			body := "\t{\"plan\": \"näch​tly\",\r\n  \"x\": 1}" + strings.Repeat(" ", 70<<10)
+			body := "\t{\"plan\": \"näch\u200btly\",\r\n  \"x\": 1}" + strings.Repeat(" ", 70<<10)
 			m := worker.Message{ID: "m-1", Body: []byte(body)}
 			sentence := strings.Repeat("ä", 600) + "\x00\xff"
 			for range 2 {

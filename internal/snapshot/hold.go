@@ -19,26 +19,28 @@ func (a *attempt) holdAndSnapshot(ctx context.Context) bool {
 		if ctx.Err() != nil {
 			return a.interrupted(ctx)
 		}
-		ran := len(a.result.Stages)
-		if err := a.beforeTry(ctx, try); err != nil {
-			if errors.Is(err, errSetExists) {
-				return false
-			}
-			if errors.As(err, new(*LeaseLostError)) {
-				a.again = a.mayTryAgain()
-				return a.fail(messages.ReasonInterrupted, "nothing was locked: %v", err)
-			}
-			return a.preflightFailed(ctx, err)
-		}
-		prepared := len(a.result.Stages)
 		if a.session != nil {
 			a.result.Timings.LockTries = try
 			if try == 1 {
 				a.progress("lock", "")
 			}
 		}
-		err := a.window(ctx)
+		ran := len(a.result.Stages)
+		err := a.beforeTry(ctx, try)
+		prepared := len(a.result.Stages)
 		var no *LockNotGrantedError
+		switch {
+		case err == nil:
+			err = a.window(ctx)
+		case errors.As(err, &no): // nothing was requested, since it would have had to wait
+		case errors.Is(err, errSetExists):
+			return false
+		case errors.As(err, new(*LeaseLostError)):
+			a.again = a.mayTryAgain()
+			return a.fail(messages.ReasonInterrupted, "nothing was locked: %v", err)
+		default:
+			return a.preflightFailed(ctx, err)
+		}
 		if !errors.As(err, &no) {
 			if err == nil || a.win.entered {
 				return true

@@ -136,7 +136,7 @@ func TestHangsInside(t *testing.T) {
 			if out.Result.Status == messages.Succeeded {
 				t.Error("it succeeded")
 			}
-			if held := gone.Sub(won); held > b.plan.MaxHold+time.Second {
+			if held := gone.Sub(won); held > b.plan.MaxHold+500*time.Millisecond { // the unlock itself has the rest of the second
 				t.Errorf("the lock was held for %s", held)
 			}
 		})
@@ -363,6 +363,10 @@ func TestStagesOfManyTries(t *testing.T) {
 		r, err := messages.UnmarshalResult(text)
 		if err != nil || len(r.Stages) != len(out.Result.Stages) || len(r.Warnings) > 0 {
 			t.Errorf("%d of %d stages are left in %d bytes: %v, %v", len(r.Stages), len(out.Result.Stages), len(text), err, r.Warnings)
+		}
+		// Five more a try, at some 100 bytes each, would not fit where clocks are real.
+		if n := len(out.Result.Stages); n > 60+12 {
+			t.Errorf("%d stages", n)
 		}
 		locks := 0
 		for _, s := range out.Result.Stages {

@@ -25,8 +25,13 @@ type DatabaseSession interface {
 	// Settle runs the preliminary flush where it can do no harm, and says in
 	// a few words what it did or why it did not. Nothing is held afterwards.
 	Settle(ctx context.Context) (did string, err error)
+	// Ready does what a try needs beforehand, so that Lock sends little more
+	// than its request: it looks for what would block it and sets the server's
+	// own bounds. Its errors are those of Lock; a *LockNotGrantedError has Waited.
+	Ready(ctx context.Context, hold time.Duration) error
 	// Lock makes one try, bounded by the plan's lock_timeout. hold is how
 	// long the server is to keep the lock should it never hear from us again.
+	// Where Ready was not called since the last try, Lock does that itself.
 	// A *LockNotGrantedError means that the try ran into its time and that
 	// nothing of it is queued in the server any more. Any other error ends
 	// the run; nothing is held then either.
@@ -122,6 +127,9 @@ type Volumes interface {
 	// they disagree, or a device says nothing and nothing is listed, the
 	// error is a *RefusedError.
 	Resolve(ctx context.Context, mounts, listed []string, attached []Attachment) ([]Volume, error)
+	// Others names the mounted file systems that lie on the same disks as the
+	// mount points and that none of these is.
+	Others(ctx context.Context, mounts []string) ([]string, error)
 }
 
 // EBS is what the pipeline needs of EC2. The adapter is internal/ebs.

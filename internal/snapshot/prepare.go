@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"stillpoint/messages"
@@ -71,6 +72,14 @@ func (a *attempt) resolve(ctx context.Context) error {
 	if err == nil && len(a.volumes) == 0 {
 		err = &RefusedError{Sentence: "the plan leads to no volume: name mount points under freeze or volume ids under volumes"}
 	}
+	if err != nil || !a.Plan.everythingFrozen() {
+		return err
+	}
+	// "Every file system frozen" would not be true of one that nobody named.
+	others, err := a.Volumes.Others(ctx, a.Plan.Freeze)
+	if err == nil && len(others) > 0 {
+		err = &RefusedError{Sentence: fmt.Sprintf("the volumes hold file systems that the plan does not name: %s: add them to freeze, or to no_freeze if they may be caught in motion", strings.Join(others, ", "))}
+	}
 	return err
 }
 
@@ -136,10 +145,13 @@ var errSetExists = errors.New("a set of this request exists")
 
 // beforeTry is what each try for the lock needs, so that nothing of it is left to do inside.
 func (a *attempt) beforeTry(ctx context.Context, try int) error {
-	// First, since it takes as long as there is to be flushed: message,
+	// First, since it takes as long as there is to be written: message,
 	// credentials and connection are to be fresh when the lock is requested.
-	if err := a.settle(ctx, try); err != nil {
-		return err
+	if a.guard != nil {
+		err := a.stage("settle", func() error { return a.guard.Settle(ctx) })
+		if err != nil {
+			return cannotFlush(ctx, err)
+		}
 	}
 	if a.job.Lease != nil {
 		if err := a.stage("lease", func() error { return a.job.Lease.Cover(ctx, a.windowLength()) }); err != nil {
@@ -154,7 +166,7 @@ func (a *attempt) beforeTry(ctx context.Context, try int) error {
 	}
 	// The look-up warms the connection that the create call will use. Should a
 	// set of this request have shown itself by now, it is not made again.
-	return a.stage("warm-up", func() error {
+	err := a.stage("warm-up", func() error {
 		found, err := a.EBS.Find(ctx, a.result.RequestID)
 		if err == nil && len(found) > 0 {
 			a.adopt(found)
@@ -163,29 +175,26 @@ func (a *attempt) beforeTry(ctx context.Context, try int) error {
 		}
 		return err
 	})
-}
-
-// settle flushes what can be flushed beforehand, so that little is left to do inside.
-func (a *attempt) settle(ctx context.Context, try int) error {
-	// The slow part first: what the flush of the tables writes is little, and
-	// the lock must follow it closely to find the tables still closed.
-	err := a.stage("settle", func() error {
-		if a.guard != nil {
-			if err := a.guard.Settle(ctx); err != nil {
-				return err
-			}
-		}
-		if a.session == nil {
-			return nil
-		}
+	if err != nil || a.session == nil {
+		return err
+	}
+	// Last, since the lock must follow it closely to find the tables still closed.
+	err = a.stage("flush", func() error {
 		did, err := a.session.Settle(ctx)
 		if err == nil && try == 1 {
-			a.progress("settle", did)
+			a.progress("flush", did)
 		}
 		return err
 	})
-	if err != nil && !errors.As(err, new(*OutOfReachError)) && ctx.Err() == nil {
-		err = fmt.Errorf("cannot flush before the lock: %w", err)
+	if err != nil {
+		return cannotFlush(ctx, err)
 	}
-	return err
+	return a.stage("ready", func() error { return a.session.Ready(ctx, a.Plan.MaxHold) })
+}
+
+func cannotFlush(ctx context.Context, err error) error {
+	if errors.As(err, new(*OutOfReachError)) || ctx.Err() != nil {
+		return err
+	}
+	return fmt.Errorf("cannot flush before the lock: %w", err)
 }

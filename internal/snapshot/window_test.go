@@ -32,12 +32,12 @@ func refusedCreate() error {
 var healthy = []string{
 	"Progress look-up", "EBS.Find",
 	"Record.Intend",
-	"Progress resolve", "EBS.Attached", "Volumes.Resolve",
+	"Progress resolve", "EBS.Attached", "Volumes.Resolve", "Volumes.Others",
 	"Progress preflight", "Freezer.Arm", "Database.Connect", "EBS.CheckCreate",
 	"Progress intent", "Record.Intend",
-	"Session.Settle", "Progress settle", "Guard.Settle",
-	"Lease.Cover", "EBS.Warm", "EBS.Find",
 	"Progress lock",
+	"Guard.Settle", "Lease.Cover", "EBS.Warm", "EBS.Find",
+	"Session.Settle", "Progress flush", "Session.Ready",
 	"Session.Lock", "Session.Coordinates",
 	"Guard.Freeze", "Record.Sending", "EBS.Create", "Guard.Thaw",
 	"Session.Coordinates", "Session.Verify", "Session.Unlock",
@@ -59,7 +59,7 @@ func TestOrder(t *testing.T) {
 		for _, s := range out.Result.Stages {
 			names = append(names, s.Name)
 		}
-		want := strings.Fields("look-up journal resolve preflight intent settle lease credentials warm-up lock coordinates freeze snapshot thaw coordinates-after verify unlock tag")
+		want := strings.Fields("look-up journal resolve preflight intent settle lease credentials warm-up flush ready lock coordinates freeze snapshot thaw coordinates-after verify unlock tag")
 		if d := cmp.Diff(want, names); d != "" {
 			t.Errorf("stages: %s", d)
 		}
@@ -141,6 +141,11 @@ func TestFailures(t *testing.T) {
 			b.DB.LockFunc = func(context.Context, time.Duration) error { return err }
 		}),
 		[]row{
+			{name: "a file system nobody named", set: func(b *bed) {
+				b.Volumes.OthersFunc = func(context.Context, []string) ([]string, error) {
+					return []string{"/logs (on nvme1n1, as is /data)"}, nil
+				}
+			}, want: failed(messages.ReasonPreflightFailed), says: "/logs (on nvme1n1"},
 			{name: "no volumes", set: func(b *bed) { b.Volumes.Set = nil }, want: failed(messages.ReasonPreflightFailed), says: "leads to no volume"},
 			{name: "SQS out of reach", set: func(b *bed) { b.Lease.CoverFunc = func(context.Context, time.Duration) error { return errBoom } },
 				want: failedAgain(messages.ReasonPreflightFailed), says: "SQS"},

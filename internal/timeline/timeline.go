@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"stillpoint/messages"
@@ -64,7 +65,7 @@ func Write(w io.Writer, r *messages.Result, o Options) error {
 	section(&b, "nothing held", "", rows(after), o)
 	snapshots(&b, r)
 	for _, warning := range r.Warnings {
-		fmt.Fprintf(&b, "warning: %s\n", warning)
+		fmt.Fprintf(&b, "warning: %s\n", clean(warning))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -89,16 +90,20 @@ func heading(b *strings.Builder, r *messages.Result, o Options) {
 	if r.Reason != "" {
 		status += " (" + string(r.Reason) + ")"
 	}
-	fmt.Fprintf(b, "%s  %s\n", o.paint(color+bold, status), strings.Join(nonEmpty("plan "+r.Plan, r.InstanceID, r.Region, "consistency: "+string(r.Consistency)), "  "))
-	fmt.Fprintf(b, "%s\n", r.Message)
+	plan := ""
+	if r.Plan != "" {
+		plan = "plan " + r.Plan
+	}
+	fmt.Fprintf(b, "%s  %s\n", o.paint(color+bold, clean(status)), strings.Join(nonEmpty(plan, r.InstanceID, r.Region, "consistency: "+string(r.Consistency)), "  "))
+	fmt.Fprintf(b, "%s\n", clean(r.Message))
 	if m := r.MySQL; m != nil && m.BinlogFile != "" {
 		exact := "not exact"
 		if m.CoordinatesExact {
 			exact = "exact"
 		}
-		fmt.Fprintf(b, "%s %s at %s:%d (%s)", m.Flavor, m.Version, m.BinlogFile, m.BinlogPosition, exact)
+		fmt.Fprintf(b, "%s %s at %s:%d (%s)", clean(m.Flavor), clean(m.Version), clean(m.BinlogFile), m.BinlogPosition, exact)
 		if m.GTID != "" {
-			fmt.Fprintf(b, ", GTID %s", m.GTID)
+			fmt.Fprintf(b, ", GTID %s", clean(m.GTID))
 		}
 		b.WriteByte('\n')
 	}
@@ -108,7 +113,7 @@ func nonEmpty(s ...string) []string {
 	var out []string
 	for _, v := range s {
 		if v != "" {
-			out = append(out, v)
+			out = append(out, clean(v))
 		}
 	}
 	return out
@@ -193,13 +198,13 @@ func section(b *strings.Builder, label, color string, list []row, o Options) {
 	span := max(to.Sub(from), time.Microsecond)
 	bar := o.Width - nameWidth - timeWidth - 3
 	scale := millis(float64(span) / float64(time.Millisecond))
-	head := fmt.Sprintf("%-*s", nameWidth+timeWidth+1, "── "+label+" ")
+	head := fmt.Sprintf("%-*s", nameWidth+timeWidth+1, cut("── "+label+" ", nameWidth+timeWidth+1))
 	ruler := "├" + strings.Repeat("─", max(bar-utf8.RuneCountInString(scale)-3, 1)) + " " + scale + " ┤"
 	fmt.Fprintf(b, "\n%s %s\n", o.paint(color+bold, head), o.paint(color, ruler))
 	for _, r := range list {
 		a := int(float64(bar) * float64(r.start.Sub(from)) / float64(span))
 		z := int(float64(bar)*float64(r.end.Sub(from))/float64(span) + 0.5)
-		a = min(a, bar-1)
+		a = max(min(a, bar-1), 0)
 		cells := "▏"
 		if z > a {
 			cells = strings.Repeat("█", min(z, bar)-a)
@@ -212,7 +217,7 @@ func section(b *strings.Builder, label, color string, list []row, o Options) {
 			paint = red
 		}
 		d := millis(float64(r.end.Sub(r.start)) / float64(time.Millisecond))
-		fmt.Fprintf(b, "%-*s%*s  %s%s\n", nameWidth, cut(r.name, nameWidth), timeWidth, d, strings.Repeat(" ", a), o.paint(paint, cells))
+		fmt.Fprintf(b, "%-*s%*s  %s%s\n", nameWidth, cut(r.name, nameWidth), timeWidth, cut(d, timeWidth), strings.Repeat(" ", a), o.paint(paint, cells))
 		if r.failed != "" {
 			fmt.Fprintf(b, "%*s  %s\n", nameWidth+timeWidth, "", o.paint(red, cut(r.failed, o.Width-nameWidth-timeWidth-2)))
 		}
@@ -241,7 +246,22 @@ func millis(ms float64) string {
 	}
 }
 
+// clean makes one line of a text that came from elsewhere, and takes out what
+// would steer the terminal.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n', r == '\t', r == '\r':
+			return ' '
+		case unicode.IsControl(r), unicode.Is(unicode.Cf, r):
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+}
+
 func cut(s string, n int) string {
+	s = clean(s)
 	if utf8.RuneCountInString(s) <= n {
 		return s
 	}

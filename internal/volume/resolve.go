@@ -106,13 +106,21 @@ func match(d disk, byID map[string]snapshot.Attachment, attached []snapshot.Atta
 		return a, true, nil
 	}
 	suffix, ok := xenSuffix(d.name)
-	if !ok {
+	if !ok || d.anonymous {
 		return snapshot.Attachment{}, false, nil
 	}
 	var hits []snapshot.Attachment
 	for _, a := range attached {
 		if s, ok := xenSuffix(strings.TrimPrefix(a.DeviceName, "/dev/")); ok && s == suffix {
 			hits = append(hits, a)
+		}
+	}
+	if len(hits) == 0 {
+		// HVM: the root that EC2 calls /dev/sda1 is the disk xvda, of which xvda1 is a partition.
+		for _, a := range attached {
+			if s, ok := xenSuffix(strings.TrimPrefix(a.DeviceName, "/dev/")); ok && a.Root && s == suffix+"1" {
+				hits = append(hits, a)
+			}
 		}
 	}
 	switch len(hits) {

@@ -18,6 +18,8 @@ type disk struct {
 	name   string // "nvme1n1", "xvdf", "loop3"
 	serial string // "" where the kernel tells none
 	model  string
+	// anonymous says that name is what was mounted, and no device of the kernel's.
+	anonymous bool
 }
 
 func (d disk) why() string {
@@ -39,15 +41,12 @@ func (r *Resolver) disks(mount string) ([]disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	sys := r.Sys
-	if sys == "" {
-		sys = "/sys"
-	}
-	devices := []string{filepath.Join(sys, "dev/block", fmt.Sprintf("%d:%d", info.Major, info.Minor))}
+	sys := r.sys()
+	devices := []string{filepath.Join(sys, "dev/block", number(info))}
 	for opt := range strings.SplitSeq(info.VFSOptions, ",") {
 		for _, key := range []string{"logdev=", "rtdev="} {
 			if dev, ok := strings.CutPrefix(opt, key); ok {
-				devices = append(devices, filepath.Join(sys, "class/block", filepath.Base(dev)))
+				devices = append(devices, classBlock(sys, dev))
 			}
 		}
 	}
@@ -56,7 +55,7 @@ func (r *Resolver) disks(mount string) ([]disk, error) {
 		found, err := physical(d, 0)
 		if err != nil {
 			if info.Major == 0 { // btrfs and network file systems have no device number of their own
-				found = []disk{{name: info.Source}}
+				found = []disk{{name: info.Source, anonymous: true}}
 			} else {
 				return nil, refuse("cannot tell which disk is under %s (%s): %v", mount, info.Source, err)
 			}
@@ -70,13 +69,30 @@ func (r *Resolver) disks(mount string) ([]disk, error) {
 	return all, nil
 }
 
-// mountAt returns the mount at the path; a later one at the same place covers an earlier one.
-func (r *Resolver) mountAt(path string) (*mountinfo.Info, error) {
-	file := r.Mountinfo
-	if file == "" {
-		file = "/proc/self/mountinfo"
+// classBlock is the sysfs entry of a device file. Mount options may name it as
+// device-mapper does (/dev/mapper/data-log), which sysfs calls dm-3.
+func classBlock(sys, dev string) string {
+	name := filepath.Base(dev)
+	if target, err := filepath.EvalSymlinks(dev); err == nil {
+		name = filepath.Base(target)
 	}
-	f, err := os.Open(file)
+	entry := filepath.Join(sys, "class/block", name)
+	if _, err := os.Stat(entry); err == nil {
+		return entry
+	}
+	names, _ := filepath.Glob(filepath.Join(sys, "class/block/dm-*/dm/name")) // the pattern is a good one
+	for _, n := range names {
+		if attribute(filepath.Dir(n), "name") == name {
+			return filepath.Dir(filepath.Dir(n))
+		}
+	}
+	return entry
+}
+
+// mountAt returns the mount at the path. Of several at one place it is the one
+// on top, which carries none of the others.
+func (r *Resolver) mountAt(path string) (*mountinfo.Info, error) {
+	f, err := os.Open(r.mountinfo())
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the mounts: %w", err)
 	}
@@ -87,6 +103,11 @@ func (r *Resolver) mountAt(path string) (*mountinfo.Info, error) {
 	}
 	if len(all) == 0 {
 		return nil, refuse("%s is not a mount point: name the place where the file system is mounted (findmnt -T %s)", path, path)
+	}
+	for _, m := range slices.Backward(all) {
+		if !slices.ContainsFunc(all, func(o *mountinfo.Info) bool { return o.Parent == m.ID && o != m }) {
+			return m, nil
+		}
 	}
 	return all[len(all)-1], nil
 }
@@ -107,7 +128,7 @@ func physical(dev string, depth int) ([]disk, error) {
 		if name := filepath.Base(dir); strings.HasPrefix(name, "xvd") || strings.HasPrefix(name, "sd") {
 			// Xen may show a partition without its disk: keep the parent only where it is one.
 			if _, err := os.Stat(filepath.Join(filepath.Dir(dir), "queue")); err != nil {
-				return []disk{{name: name}}, nil
+				return []disk{{name: name}}, nil //nolint:nilerr // that there is no parent disk is the answer
 			}
 		}
 		return physical(filepath.Dir(dir), depth+1)

@@ -25,14 +25,21 @@ func main() {
 	program := flag.String("stillpoint", "bin/stillpoint", "the program to measure")
 	n := flag.Int("n", 20, "snapshots at each latency")
 	writers := flag.Int("writers", 8, "writers of the load")
+	pauses := flag.String("pause", "0s,200ms", "rest of each writer between two rounds of 8 statements, one measurement for each; 0s keeps every core busy")
 	fs := flag.String("fs", "xfs", "file system: xfs or ext4")
 	flag.Parse()
 	signal.Ignore(syscall.SIGPIPE) // a reader that leaves must not keep us from cleaning up
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *program, *n, *writers, *fs); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
+	for p := range strings.SplitSeq(*pauses, ",") {
+		pause, err := time.ParseDuration(p)
+		if err == nil {
+			err = run(ctx, *program, *n, *writers, pause, *fs)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
 	}
 }
 
@@ -41,20 +48,21 @@ type sample struct {
 	blocked, ec2, lock, freeze, coordinates, rest, stall float64 // milliseconds
 }
 
-func run(ctx context.Context, program string, n, writers int, fs string) (err error) {
+func run(ctx context.Context, program string, n, writers int, pause time.Duration, fs string) (err error) {
 	program, err = filepath.Abs(program)
 	if err != nil {
 		return err
 	}
-	s, err := scene.New(ctx, scene.Config{Stillpoint: program, Writers: writers, Filesystem: fs})
+	s, err := scene.New(ctx, scene.Config{Stillpoint: program, Writers: writers, Pause: pause, Filesystem: fs})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	begun := time.Now()
 	if _, err := s.StartWorker(ctx); err != nil {
 		return err
 	}
-	fmt.Printf("%d snapshots at each EC2 latency; MariaDB on %s, %d writers; milliseconds\n\n", n, fs, writers)
+	fmt.Printf("%d snapshots at each EC2 latency; MariaDB on %s, %d writers that rest %s between rounds; milliseconds\n\n", n, fs, writers, pause)
 	fmt.Printf("%-12s %-34s %8s %8s %8s %8s\n", "EC2 latency", "", "min", "median", "p95", "max")
 	for _, latency := range []time.Duration{0, 50 * time.Millisecond, 300 * time.Millisecond} {
 		s.AWS.SetFaults(localstack.Fault{Operation: "ec2:CreateSnapshots", Latency: latency})
@@ -74,8 +82,8 @@ func run(ctx context.Context, program string, n, writers int, fs string) (err er
 			{"writes blocked", func(x sample) float64 { return x.blocked }},
 			{"  of it EC2's own", func(x sample) float64 { return x.ec2 }},
 			{"  of it ours", func(x sample) float64 { return x.blocked - x.ec2 }},
-			{"    the lock", func(x sample) float64 { return x.lock }},
-			{"    the freeze", func(x sample) float64 { return x.freeze }},
+			{"    the server grants the lock", func(x sample) float64 { return x.lock }},
+			{"    the kernel freezes", func(x sample) float64 { return x.freeze }},
 			{"    coordinates, twice", func(x sample) float64 { return x.coordinates }},
 			{"    thaw, proof, unlock", func(x sample) float64 { return x.rest }},
 			{"longest statement a writer saw", func(x sample) float64 { return x.stall }},
@@ -91,7 +99,7 @@ func run(ctx context.Context, program string, n, writers int, fs string) (err er
 		fmt.Println(strings.Repeat("-", 82))
 	}
 	stats := s.Load.Stats()
-	fmt.Printf("the load did %d transactions meanwhile\n", stats.Transactions)
+	fmt.Printf("the load did %d transactions in %s\n\n", stats.Transactions, time.Since(begun).Round(time.Second))
 	return s.Load.Err()
 }
 

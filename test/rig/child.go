@@ -2,6 +2,7 @@ package rig
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 )
@@ -28,8 +29,12 @@ func (c *Child) Signal(sig os.Signal) error {
 	case <-c.process.done:
 		return nil
 	default:
-		return c.process.cmd.Process.Signal(sig)
 	}
+	err := c.process.cmd.Process.Signal(sig)
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	return err
 }
 
 // Kill sends SIGKILL; it does not wait.

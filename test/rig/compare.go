@@ -128,7 +128,7 @@ func (d *TableDiff) merge(a, b *cursor) error {
 		return err
 	}
 	for a.ok || b.ok {
-		order := 0
+		var order int
 		switch {
 		case !b.ok:
 			order = -1

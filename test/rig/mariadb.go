@@ -192,7 +192,7 @@ func (s *Server) awaitReady(ctx context.Context) error {
 		}
 		select {
 		case <-s.process.done:
-			return fmt.Errorf("the server ended: %v", s.process.err)
+			return fmt.Errorf("the server ended: %w", errors.Join(errors.New("before it answered"), s.process.err))
 		case <-ctx.Done():
 			return fmt.Errorf("the server does not answer: %w", errors.Join(context.Cause(ctx), err))
 		case <-time.After(10 * time.Millisecond):

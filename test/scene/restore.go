@@ -150,7 +150,7 @@ func (s *Scene) Prove(ctx context.Context, r *Restored, result *messages.Result)
 		p.Faults = append(p.Faults, err.Error())
 		return p, nil
 	}
-	p.Rows = int64(diff.Rows())
+	p.Rows = diff.Rows()
 	if !diff.Equal() {
 		p.Faults = append(p.Faults, "rows differ from the binlog's: "+diff.String())
 	}

@@ -41,6 +41,8 @@ type Config struct {
 	NoDatabase bool
 	// Writers are the load's. Zero: no load is started.
 	Writers int
+	// Pause is each writer's rest between two rounds. Zero: none, which keeps every core busy.
+	Pause time.Duration
 	// PlanYAML and MySQLYAML are further lines for the plan and its mysql
 	// section, FileYAML for the file itself; each line is indented as needed.
 	PlanYAML, MySQLYAML, FileYAML string
@@ -228,7 +230,7 @@ func (s *Scene) startLoad(ctx context.Context) (err error) {
 	if s.Config.Writers == 0 || s.Config.NoDatabase {
 		return nil
 	}
-	s.Load, err = rig.StartLoad(context.WithoutCancel(ctx), s.MariaDB, rig.LoadConfig{Writers: s.Config.Writers})
+	s.Load, err = rig.StartLoad(context.WithoutCancel(ctx), s.MariaDB, rig.LoadConfig{Writers: s.Config.Writers, Pause: s.Config.Pause})
 	if err != nil {
 		return err
 	}

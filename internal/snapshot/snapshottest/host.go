@@ -15,6 +15,7 @@ type Database struct {
 
 	ConnectFunc     func(ctx context.Context) error
 	SettleFunc      func(ctx context.Context) (string, error)
+	ReadyFunc       func(ctx context.Context, hold time.Duration) error
 	LockFunc        func(ctx context.Context, hold time.Duration) error
 	CoordinatesFunc func(ctx context.Context) (messages.MySQL, error)
 	VerifyFunc      func(ctx context.Context) error
@@ -60,6 +61,14 @@ func (s *session) Settle(ctx context.Context) (string, error) {
 		return s.SettleFunc(ctx)
 	}
 	return "flushed", ctx.Err()
+}
+
+func (s *session) Ready(ctx context.Context, hold time.Duration) error {
+	s.rig.note("Session.Ready")
+	if s.ReadyFunc != nil {
+		return s.ReadyFunc(ctx, hold)
+	}
+	return ctx.Err()
 }
 
 // Lock is granted where LockFunc, or else the context, has nothing against it.
@@ -218,12 +227,22 @@ func (g *guard) Close() error {
 // Volumes fakes snapshot.Volumes.
 type Volumes struct {
 	Set         []snapshot.Volume
+	OthersFunc  func(ctx context.Context, mounts []string) ([]string, error)
 	ResolveFunc func(ctx context.Context, mounts, listed []string, attached []snapshot.Attachment) ([]snapshot.Volume, error)
 
 	rig *Rig
 }
 
 var _ snapshot.Volumes = (*Volumes)(nil)
+
+// Others implements snapshot.Volumes.
+func (v *Volumes) Others(ctx context.Context, mounts []string) ([]string, error) {
+	v.rig.note("Volumes.Others")
+	if v.OthersFunc != nil {
+		return v.OthersFunc(ctx, mounts)
+	}
+	return nil, ctx.Err()
+}
 
 // Resolve implements snapshot.Volumes.
 func (v *Volumes) Resolve(ctx context.Context, mounts, listed []string, attached []snapshot.Attachment) ([]snapshot.Volume, error) {
