@@ -6,7 +6,7 @@ VERSION ?=
 
 LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION))
 
-.PHONY: help build demo test lint bench fuzz setup clean
+.PHONY: help build demo picture test lint bench fuzz setup clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -20,6 +20,9 @@ setup: ## install what tests and demo need from the distribution's packages (roo
 
 demo: setup build ## the main job on the embedded local AWS, end to end (root)
 	@$(GO) run ./test/demo -stillpoint bin/stillpoint
+
+picture: setup build ## docs/timeline.svg anew, from a real run (root)
+	@$(GO) run ./test/demo -stillpoint bin/stillpoint -picture docs/timeline.svg
 
 test: setup ## every test, with the race detector (root for the whole of it)
 	@scripts/test.sh $(ARGS)

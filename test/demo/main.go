@@ -25,11 +25,12 @@ import (
 
 func main() {
 	program := flag.String("stillpoint", "bin/stillpoint", "the program to show")
+	picture := flag.String("picture", "", "write the second timeline as an SVG to this file")
 	flag.Parse()
 	signal.Ignore(syscall.SIGPIPE) // a reader that leaves must not keep us from cleaning up
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	if err := run(ctx, *program); err != nil {
+	if err := run(ctx, *program, *picture); err != nil {
 		fmt.Println()
 		if ctx.Err() != nil {
 			fmt.Println("demo: interrupted")
@@ -42,7 +43,7 @@ func main() {
 
 const writers = 8
 
-func run(ctx context.Context, program string) (err error) {
+func run(ctx context.Context, program, picture string) (err error) {
 	if missing := rig.Missing(); len(missing) > 0 {
 		return fmt.Errorf("this machine lacks %s (the demo needs root: sudo make demo)", strings.Join(missing, ", "))
 	}
@@ -78,10 +79,10 @@ func run(ctx context.Context, program string) (err error) {
 			fmt.Printf("\nVERDICT: PASS in %s\n", time.Since(begun).Round(100*time.Millisecond))
 		}
 	}()
-	return show(ctx, s)
+	return show(ctx, s, picture)
 }
 
-func show(ctx context.Context, s *scene.Scene) error {
+func show(ctx context.Context, s *scene.Scene, picture string) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	w, err := s.StartWorker(ctx)
@@ -115,6 +116,11 @@ func show(ctx context.Context, s *scene.Scene) error {
 	d, err := result(ctx, s)
 	if err != nil {
 		return err
+	}
+	if picture != "" {
+		if err := draw(picture, d.Result); err != nil {
+			return fmt.Errorf("cannot draw the picture: %w", err)
+		}
 	}
 	stats := s.Load.Stats()
 	fmt.Printf("\n   meanwhile %d transactions; the longest that any of the %d writers waited for one statement: %s\n",
