@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 GO ?= go
 LINT_VERSION := v2.15.0
-VERSION ?=
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION))
 
@@ -13,7 +13,7 @@ help: ## what there is to make
 
 build: ## the two programs, into bin/
 	@mkdir -p bin
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	$(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 setup: ## install what tests and demo need from the distribution's packages (root)
 	@scripts/setup.sh

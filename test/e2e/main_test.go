@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
 		program = filepath.Join(dir, "stillpoint")
-		build := exec.Command("go", "build", "-race", "-o", program, "stillpoint/cmd/stillpoint")
+		build := exec.Command("go", "build", "-buildvcs=false", "-race", "-o", program, "stillpoint/cmd/stillpoint")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "cannot build the program: %v\n%s", err, out)
 			return 1
