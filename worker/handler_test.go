@@ -159,6 +159,15 @@ func TestAgain(t *testing.T) {
 			t.Errorf("the second run was told of %d attempts", n)
 		}
 	})
+	t.Run("ends at once without a queue", func(t *testing.T) {
+		b := newBench(t)
+		b.handler.NoQueue = true
+		b.runner.run = again(true)
+		if out := b.handle(request("r", "")); out.Again || !out.Published {
+			t.Fatalf("outcome %+v", out)
+		}
+		b.expect(t, "run r", "finish failed", "publish failed quota", "published")
+	})
 	t.Run("does not count runs without an intent", func(t *testing.T) {
 		b := newBench(t)
 		b.runner.run = again(false)

@@ -17,8 +17,8 @@ type Loop struct {
 	Handler *Handler
 	// AllowSources are the EventBridge sources, beside AWS's own, whose detail is a request.
 	AllowSources []string
-	// Between is called before each poll, with nothing in hand: the place to
-	// exchange Handler.Runner and AllowSources. nil: nothing is called.
+	// Between is called before each poll and before each message is looked at:
+	// the place to exchange Handler.Runner and AllowSources. nil: nothing is called.
 	Between func()
 	Monitor *Monitor
 	Log     zerolog.Logger
@@ -64,6 +64,9 @@ func (l *Loop) Run(ctx context.Context) {
 			l.Log.Info().Str("message_id", m.ID).Msg("stopping: a message that just arrived goes back untouched")
 			l.release(ctx, l.Log, m, 0)
 		default:
+			if l.Between != nil { // what was changed while the poll waited holds for its message
+				l.Between()
+			}
 			l.process(ctx, m, begun)
 		}
 	}

@@ -99,6 +99,9 @@ func openMount(mounted *table, name string) (*os.File, error) {
 	if err != nil {
 		return nil, &snapshot.RefusedError{Sentence: fmt.Sprintf("cannot resolve the mount point %s", name), Err: err}
 	}
+	if path == "/" { // in a chroot it need not be a mount point, and is as little to be frozen
+		return nil, refuse("the file system at / must not be frozen: it is the root file system; put the data on a volume of its own")
+	}
 	if m := mounted.at(path); m != nil && !freezable[m.FSType] {
 		return nil, cannotFreeze(filepath.Clean(name), m.FSType)
 	}

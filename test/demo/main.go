@@ -64,22 +64,30 @@ func run(ctx context.Context, program, picture string) (err error) {
 	}
 	defer func() {
 		step("Cleaning up")
-		err = errors.Join(err, s.Close())
-		left, leftErr := rig.LeftUnder(s.Dir)
-		err = errors.Join(err, leftErr)
-		if now := rig.Expedited(); now != expedited {
-			left = append(left, fmt.Sprintf("rcu_expedited is %s and was %s", now, expedited))
-		}
-		if len(left) > 0 {
-			err = errors.Join(err, fmt.Errorf("left behind: %s", strings.Join(left, ", ")))
-		} else {
-			fmt.Println("   nothing left behind: no mount, no loop device, no process, rcu_expedited as it was")
-		}
+		err = errors.Join(err, tidy(s, expedited))
 		if err == nil {
 			fmt.Printf("\nVERDICT: PASS in %s\n", time.Since(begun).Round(100*time.Millisecond))
 		}
 	}()
 	return show(ctx, s, picture)
+}
+
+// tidy takes the scene down and looks for what it may have left.
+func tidy(s *scene.Scene, expedited string) error {
+	closeErr := s.Close()
+	left, err := rig.LeftUnder(s.Dir)
+	if err == nil && rig.Expedited() != expedited {
+		left = append(left, fmt.Sprintf("rcu_expedited is %s and was %s", rig.Expedited(), expedited))
+	}
+	if len(left) > 0 {
+		err = fmt.Errorf("left behind: %s", strings.Join(left, ", "))
+	}
+	if err = errors.Join(closeErr, err); err != nil {
+		fmt.Println("   FAILED:", err) // said here as well: an interrupted demo ends without its errors
+		return err
+	}
+	fmt.Println("   nothing left behind: no mount, no loop device, no process, no file, rcu_expedited as it was")
+	return nil
 }
 
 func show(ctx context.Context, s *scene.Scene, picture string) error {

@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// LeftUnder names the mounts and loop devices of this machine that lie under a
-// folder: what a run with that folder has left behind. The folder need not exist any more.
+// LeftUnder names the mounts, loop devices and processes of this machine that
+// lie under a folder or name it in their arguments, and the folder itself: what
+// a run with that folder has left behind.
 func LeftUnder(dir string) ([]string, error) {
 	var left []string
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
@@ -28,6 +29,18 @@ func LeftUnder(dir string) ([]string, error) {
 		if b, err := os.ReadFile(f); err == nil && strings.HasPrefix(string(b), dir) {
 			left = append(left, strings.Split(f, "/")[3]+" on "+strings.TrimSpace(string(b)))
 		}
+	}
+	processes, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return nil, fmt.Errorf("cannot look for what was left: %w", err)
+	}
+	for _, p := range processes {
+		if b, err := os.ReadFile(p); err == nil && strings.Contains(string(b), dir) {
+			left = append(left, "process "+strings.Split(p, "/")[2])
+		}
+	}
+	if _, err := os.Lstat(dir); err == nil {
+		left = append(left, dir)
 	}
 	return left, nil
 }
