@@ -13,7 +13,8 @@ help: ## what there is to make
 
 build: ## the two programs, into bin/
 	@mkdir -p bin
-	$(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	@echo "building (the first time takes a minute or two)"
+	$(GO) build -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 setup: ## install what tests and demo need from the distribution's packages (root)
 	@scripts/setup.sh

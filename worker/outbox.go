@@ -20,9 +20,11 @@ type Outbox struct {
 	Log     zerolog.Logger
 	// PublishTimeout and TagTimeout bound one call; zero: 5 s and 10 s.
 	PublishTimeout, TagTimeout time.Duration
-	// RetryMin and RetryMax bound the waits; zero: 1 s and 5 min. RetryMax is
-	// also how often an idle Outbox looks for what others left in the journal.
+	// RetryMin and RetryMax bound the waits; zero: 1 s and 5 min.
 	RetryMin, RetryMax time.Duration
+	// Idle is how often an Outbox with nothing to do looks for what others
+	// (`stillpoint snapshot`) have left in the journal; zero: 15 s.
+	Idle time.Duration
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 	// Random returns a number in [0, 1); nil: math/rand.
@@ -50,10 +52,10 @@ func (o *Outbox) Run(ctx context.Context) {
 	wake := o.waker()
 	errands := []*errand{{pass: o.publishAll}, {pass: o.tagAll}}
 	for ctx.Err() == nil {
-		wait := o.RetryMax
+		wait := o.Idle
 		for _, e := range errands {
 			if now := o.Now(); !now.Before(e.next) {
-				delay := o.RetryMax
+				delay := o.Idle
 				if e.pass(ctx) {
 					e.failed = 0
 				} else {
@@ -135,6 +137,7 @@ func (o *Outbox) setDefaults() {
 	def(&o.TagTimeout, 10*time.Second)
 	def(&o.RetryMin, time.Second)
 	def(&o.RetryMax, 5*time.Minute)
+	def(&o.Idle, 15*time.Second)
 	o.Now, o.Random = orNow(o.Now), orRandom(o.Random)
 }
 

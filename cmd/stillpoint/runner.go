@@ -71,7 +71,11 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 			Args: []string{guardianCommand}, Expedite: p.ExpediteFreeze, Forbidden: []string{f.StateDir, f.RuntimeDir},
 		}), frozen},
 		Progress: func(stage, note string) {
-			log.Info().Str("stage", stage).Str("note", note).Msg("progress")
+			e := log.Info().Str("stage", stage)
+			if note != "" {
+				e = e.Str("note", note)
+			}
+			e.Msg("progress")
 		},
 	}
 	if m := p.MySQL; m != nil {

@@ -59,6 +59,9 @@ func (c sendCommand) Run(ctx context.Context, g *globals) error {
 		if url = f.QueueURL; url == "" {
 			return coded(exitConfig, errors.New("the file has no queue_url: add it, or give --queue-url"))
 		}
+		if _, ok := f.Plans[c.Plan]; !ok && c.Plan != "" && len(f.Plans) > 0 {
+			return coded(exitRefused, fmt.Errorf("the worker would reject this request: there is no plan %q in %s (with --queue-url the file is not asked)", c.Plan, g.configPath()))
+		}
 		if region == "" {
 			region = f.Region
 		}

@@ -26,7 +26,7 @@ type snapshotCommand struct {
 	Plan        string            `arg:"" optional:"" help:"The plan of the file; none: the default plan, or what the flags say."`
 	RequestID   string            `help:"Names the request: the same id never makes a second set (default: a new one)." placeholder:"ID"`
 	Description string            `help:"For the snapshots."`
-	Tag         map[string]string `help:"A tag for the snapshots; may be repeated." placeholder:"KEY=VALUE" mapsep:"none"`
+	Tag         map[string]string `help:"A tag for the snapshots, where the plan lets requests set it; may be repeated." placeholder:"KEY=VALUE" mapsep:"none"`
 	DryRun      bool              `help:"All checks and look-ups; no lock, no freeze, no snapshot."`
 	JSON        bool              `help:"Print the Result as JSON." name:"json"`
 	Wait        bool              `help:"Follow the upload until EBS has completed the snapshots."`
@@ -59,6 +59,11 @@ type setFlags struct {
 func (s setFlags) given() bool {
 	return s.MySQL || s.MySQLSocket != "" || s.MySQLHost != "" || s.MySQLDefaultsFile != "" ||
 		len(s.Freeze)+len(s.NoFreeze)+len(s.Volume) > 0
+}
+
+// tuned says whether there are flags that a plan of the file would not obey.
+func (s setFlags) tuned() bool {
+	return s.MySQLUser != "" || s.MySQLPort != 0 || s.LockTimeout != "" || s.LockTries != 0 || s.LockSleep != "" || s.SnapshotTimeout != ""
 }
 
 // plan is what the flags describe.
@@ -99,8 +104,11 @@ func (s setFlags) plan() (*config.Plan, error) {
 // file is the configuration of this run: the file, the flags, or both.
 func (c snapshotCommand) file(g *globals) (*config.File, error) {
 	flags := c.Set.given()
-	if flags && c.Plan != "" {
-		return nil, coded(exitUsage, errors.New("give a plan of the file, or the flags that describe one, not both"))
+	if (flags || c.Set.tuned()) && c.Plan != "" {
+		return nil, coded(exitUsage, errors.New("give a plan of the file, or the flags that describe one, not both: what a plan does stands in the file"))
+	}
+	if c.Set.tuned() && !flags {
+		return nil, coded(exitUsage, errors.New("the flags say how, but not what to snapshot: add --mysql, --freeze MOUNT, --no-freeze MOUNT or --volume ID"))
 	}
 	f := config.Default()
 	_, statErr := os.Stat(g.configPath())
@@ -163,21 +171,24 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 	if err != nil {
 		return err
 	}
+	if len(f.Plans) == 0 {
+		return coded(exitConfig, fmt.Errorf("%s has no plans: add one, or say by flags what to snapshot (--freeze MOUNT, --mysql, ...)", g.configPath()))
+	}
 	cfg, id, err := identify(ctx, f)
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(f.RuntimeDir, 0o755); err != nil {
-		return fmt.Errorf("cannot make the runtime directory: %w", err)
+		return hostError(fmt.Errorf("cannot make the runtime directory: %w", err))
 	}
 	lock, err := journal.LockRun(runLock(f))
 	if err != nil {
-		return busyOr(err)
+		return hostError(err)
 	}
 	defer func() { _ = lock.Unlock() }()
 	j, err := journal.Open(f.StateDir, journal.Options{InstanceID: id.InstanceID, Log: log})
 	if err != nil {
-		return err
+		return hostError(err)
 	}
 	client := ebs.New(cfg, id.InstanceID)
 	run, err := newRunner(f, id, client, func(bool) {}, log)
@@ -198,6 +209,10 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 	}
 	delivery := messages.Delivery{Request: req, Source: messages.SourceCLI, RequestedAt: time.Now()}
 	out := h.Handle(ctx, delivery, "cli:"+uuid.NewString(), nil)
+	if out.Duplicate {
+		_, _ = fmt.Fprintf(g.err, "stillpoint: request %s was finished before, at %s: nothing was done now, this is the result of then\n",
+			req.RequestID, out.Result.FinishedAt.Format(time.RFC3339))
+	}
 	if err := c.print(g, out.Result); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -55,16 +56,16 @@ func (workerCommand) Run(ctx context.Context, g *globals) error {
 	}
 	log = log.With().Str("instance_id", id.InstanceID).Logger()
 	if err := os.MkdirAll(f.RuntimeDir, 0o755); err != nil {
-		return fmt.Errorf("cannot make the runtime directory: %w", err)
+		return hostError(fmt.Errorf("cannot make the runtime directory: %w", err))
 	}
 	life, err := journal.LockRun(filepath.Join(f.RuntimeDir, "worker.lock"))
 	if err != nil {
-		return busyOr(err)
+		return hostError(err)
 	}
 	defer func() { _ = life.Unlock() }()
 	j, err := journal.Open(f.StateDir, journal.Options{InstanceID: id.InstanceID, Log: log})
 	if err != nil {
-		return err
+		return hostError(err)
 	}
 
 	m := metrics.New(agent().Version)
@@ -115,12 +116,18 @@ func (workerCommand) Run(ctx context.Context, g *globals) error {
 	return nil
 }
 
-func busyOr(err error) error {
-	var busy *journal.BusyError
-	if errors.As(err, &busy) {
+// hostError gives what is wrong with the host's directories and locks its exit code.
+func hostError(err error) error {
+	switch {
+	case errors.As(err, new(*journal.BusyError)):
 		return coded(exitBusy, err)
+	case errors.As(err, new(*journal.DirError)), errors.As(err, new(*journal.ForeignError)):
+		return coded(exitConfig, err)
+	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
+		return fmt.Errorf("%w: run it as root", err)
+	default:
+		return err
 	}
-	return err
 }
 
 // reloader makes the function that exchanges the plans on SIGHUP, between

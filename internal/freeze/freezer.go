@@ -70,6 +70,9 @@ func New(c Config) *Freezer {
 // *snapshot.RefusedError, and starts the guardian. Nothing is frozen
 // afterwards, and after an error nothing is left behind. The Guard is a *Guard.
 func (f *Freezer) Arm(ctx context.Context, mounts []string) (snapshot.Guard, error) {
+	if err := checkCapability(); err != nil {
+		return nil, err
+	}
 	targets, err := f.resolve(mounts)
 	if err != nil {
 		return nil, err

@@ -147,7 +147,14 @@ func (m *Metrics) Handler(status func() worker.Status) http.Handler {
 func unready(s worker.Status, now time.Time) []string {
 	var why []string
 	if s.Handling == "" && now.Sub(s.LastPoll) > pollWithin {
-		why = append(why, "the queue has not answered for two minutes: "+s.PollError)
+		since := "for two minutes"
+		if s.LastPoll.IsZero() {
+			since = "a poll yet"
+		}
+		if s.PollError != "" {
+			since += ": " + s.PollError
+		}
+		why = append(why, "the queue has not answered "+since)
 	}
 	if s.JournalError != "" {
 		why = append(why, "the journal cannot be used: "+s.JournalError)

@@ -118,7 +118,7 @@ func (a *attempt) adopt(found []Existing) {
 		}
 	}
 	a.end(messages.Inconsistent, reason, messages.ConsistencyCrash,
-		"%s of this request exist, and nothing proves that everything was held while they were started; do not trust them for more than a crash, and send a new request",
+		"EC2 holds %s of this request, and nothing proves that everything was held when they were started; do not trust them for more than a crash, and send a new request",
 		count(len(a.result.Snapshots), "snapshot"))
 }
 

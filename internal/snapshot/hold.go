@@ -59,8 +59,13 @@ func (a *attempt) holdAndSnapshot(ctx context.Context) bool {
 			}
 		}
 	}
-	return a.fail(messages.ReasonLockTimeout, "the database lock was not granted in %d tries of %s: %v; look for long statements, or raise lock_timeout or lock_tries",
-		tries, a.Plan.LockTimeout, last)
+	var no *LockNotGrantedError
+	blockers := "the server shows nothing in its way (a session that holds LOCK TABLES does not show: look at idle ones too)"
+	if errors.As(last, &no) && no.Blockers != "" {
+		blockers = "in its way: " + no.Blockers
+	}
+	return a.fail(messages.ReasonLockTimeout, "the database lock was not granted in %s of %s; %s; end what blocks it, or raise lock_timeout or lock_tries",
+		count(tries, "try"), a.Plan.LockTimeout, blockers)
 }
 
 // window is what is known of the time between the lock and the unlock.

@@ -93,7 +93,8 @@ func (a *attempt) run(ctx context.Context) {
 		return
 	}
 	if a.job.Delivery.Request.DryRun {
-		a.succeed(messages.ConsistencyNone, "dry run: every check passed; nothing was locked, frozen or snapshotted")
+		a.succeed(messages.ConsistencyNone, "dry run: every check passed, and nothing was done; a real run would snapshot %s while %s (consistency: %s)",
+			a.setWords(), heldWords(a.wanted()), a.wanted())
 		return
 	}
 	entered := a.holdAndSnapshot(ctx)

@@ -10,12 +10,18 @@ import (
 	"stillpoint/messages"
 )
 
-// stale returns the age that makes the request too old, or 0.
-func (a *attempt) stale() time.Duration {
+// maxAge is the plan's, which the request can only shorten; zero: no limit.
+func (a *attempt) maxAge() time.Duration {
 	limit := a.Plan.MaxAge
 	if asked := a.job.Delivery.Request.MaxAge.D(); asked > 0 && (limit == 0 || asked < limit) {
 		limit = asked
 	}
+	return limit
+}
+
+// stale returns the age that makes the request too old, or 0.
+func (a *attempt) stale() time.Duration {
+	limit := a.maxAge()
 	age := a.now().Sub(a.job.Delivery.RequestedAt)
 	if limit == 0 || age <= limit {
 		return 0
@@ -26,8 +32,8 @@ func (a *attempt) stale() time.Duration {
 // timely skips a request that is too old, or too soon after the last success.
 func (a *attempt) timely() bool {
 	if age := a.stale(); age > 0 {
-		return a.skip(messages.ReasonStale, "the request is %s old, more than max_age allows: nothing was done; send a new one if it is still wanted",
-			age.Round(time.Second))
+		return a.skip(messages.ReasonStale, "the request is %s old and max_age is %s: nothing was done; send a new one if it is still wanted",
+			age.Round(time.Second), a.maxAge())
 	}
 	if since := a.now().Sub(a.job.LastSuccess); !a.job.LastSuccess.IsZero() && since < a.Plan.MinInterval {
 		return a.skip(messages.ReasonTooSoon, "plan %s succeeded %s ago and its min_interval is %s: nothing was done",

@@ -300,9 +300,24 @@ func (a *attempt) readOwnTags(ctx context.Context) {
 	a.ownTags = own
 }
 
+// setWords names the volumes of the set and where they are mounted.
+func (a *attempt) setWords() string {
+	words := make([]string, len(a.volumes))
+	for i, v := range a.volumes {
+		words[i] = v.ID
+		if v.Mount != "" {
+			words[i] += " (" + v.Mount + ")"
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
 func count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
+	}
+	if stem, ok := strings.CutSuffix(what, "y"); ok {
+		return fmt.Sprintf("%d %sies", n, stem)
 	}
 	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -63,9 +63,9 @@ func Write(w io.Writer, r *messages.Result, o Options) error {
 		section(&b, label, yellow, rows(window), o)
 	}
 	section(&b, "nothing held", "", rows(after), o)
-	snapshots(&b, r)
+	snapshots(&b, r, o)
 	for _, warning := range r.Warnings {
-		fmt.Fprintf(&b, "warning: %s\n", clean(warning))
+		fmt.Fprintf(&b, "%s\n", wrap("warning: "+clean(warning), o.Width))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -94,18 +94,20 @@ func heading(b *strings.Builder, r *messages.Result, o Options) {
 	if r.Plan != "" {
 		plan = "plan " + r.Plan
 	}
-	fmt.Fprintf(b, "%s  %s\n", o.paint(color+bold, clean(status)), strings.Join(nonEmpty(plan, r.InstanceID, r.Region, "consistency: "+string(r.Consistency)), "  "))
-	fmt.Fprintf(b, "%s\n", clean(r.Message))
+	status = clean(status)
+	first := wrap(status+"  "+strings.Join(nonEmpty(plan, r.InstanceID, r.Region, "consistency: "+string(r.Consistency)), "  "), o.Width)
+	fmt.Fprintf(b, "%s%s\n", o.paint(color+bold, status), strings.TrimPrefix(first, status))
+	fmt.Fprintf(b, "%s\n", wrap(clean(r.Message), o.Width))
 	if m := r.MySQL; m != nil && m.BinlogFile != "" {
 		exact := "not exact"
 		if m.CoordinatesExact {
 			exact = "exact"
 		}
-		fmt.Fprintf(b, "%s %s at %s:%d (%s)", clean(m.Flavor), clean(m.Version), clean(m.BinlogFile), m.BinlogPosition, exact)
+		at := fmt.Sprintf("%s %s at %s:%d (%s)", clean(m.Flavor), clean(m.Version), clean(m.BinlogFile), m.BinlogPosition, exact)
 		if m.GTID != "" {
-			fmt.Fprintf(b, ", GTID %s", clean(m.GTID))
+			at += ", GTID " + clean(m.GTID)
 		}
-		b.WriteByte('\n')
+		fmt.Fprintf(b, "%s\n", wrap(at, o.Width))
 	}
 }
 
@@ -224,13 +226,14 @@ func section(b *strings.Builder, label, color string, list []row, o Options) {
 	}
 }
 
-func snapshots(b *strings.Builder, r *messages.Result) {
+func snapshots(b *strings.Builder, r *messages.Result, o Options) {
 	if len(r.Snapshots) == 0 {
 		return
 	}
 	b.WriteByte('\n')
 	for _, s := range r.Snapshots {
-		fmt.Fprintf(b, "%s\n", strings.Join(nonEmpty(s.SnapshotID, s.VolumeID, s.Device, s.Mount, fmt.Sprintf("%d GiB", s.SizeGiB), s.State), "  "))
+		line := strings.Join(nonEmpty(s.SnapshotID, s.VolumeID, s.Device, s.Mount, fmt.Sprintf("%d GiB", s.SizeGiB), s.State), "  ")
+		fmt.Fprintf(b, "%s\n", wrap(line, o.Width))
 	}
 }
 

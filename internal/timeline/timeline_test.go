@@ -218,7 +218,7 @@ func TestOddInput(t *testing.T) {
 		}
 		rowsDrawn := 0
 		for line := range strings.Lines(b.String()) {
-			if strings.HasPrefix(line, "warning: ") {
+			if strings.HasPrefix(line, "warning:") {
 				rowsDrawn++
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -149,5 +150,29 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	_, errs, code = cli(t, ctx, s, "worker", "--config", s.ConfigPath)
 	if code != 75 {
 		t.Errorf("a second worker: exit %d\n%s", code, errs)
+	}
+}
+
+// A dry run says what a real one would do, and fails where that would.
+func TestDryRunSaysWhatARealRunWouldDo(t *testing.T) {
+	ctx, s := set(t, scene.Config{})
+	out, _, code := cli(t, ctx, s, "snapshot", "nightly", "--config", s.ConfigPath, "--dry-run")
+	if v := s.Volumes[0]; code != 0 || !strings.Contains(out, v.ID) || !strings.Contains(out, v.Mount) || !strings.Contains(out, "consistency: application)") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+
+	const nobody = 65534
+	own := filepath.Join(s.Dir, "nobody")
+	for _, err := range []error{os.Mkdir(own, 0o700), os.Chown(own, nobody, nobody), os.Chmod(s.Dir, 0o711), os.Chmod(filepath.Dir(program), 0o755)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := s.Command(ctx, "snapshot", "--dry-run", "--region", "eu-west-1", "--instance-id", s.InstanceID, "--freeze", s.Volumes[0].Mount, "--volume", s.Volumes[0].ID,
+		"--state-dir", filepath.Join(own, "state"), "--runtime-dir", filepath.Join(own, "run"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	text, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 3 || !strings.Contains(string(text), "CAP_SYS_ADMIN") {
+		t.Errorf("as nobody: %v\n%s", err, text)
 	}
 }
