@@ -93,7 +93,7 @@ func run(ctx context.Context, program string, n, writers int, pause time.Duratio
 				v[i] = row.of(x)
 			}
 			slices.Sort(v)
-			fmt.Printf("%-12s %-34s %8.1f %8.1f %8.1f %8.1f\n", label, row.name, v[0], v[len(v)/2], v[len(v)*95/100], v[len(v)-1])
+			fmt.Printf("%-12s %-34s %8.1f %8.1f %8.1f %8.1f\n", label, row.name, v[0], v[len(v)/2], v[(len(v)*95+99)/100-1], v[len(v)-1])
 			label = ""
 		}
 		fmt.Println(strings.Repeat("-", 82))
