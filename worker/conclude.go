@@ -18,6 +18,7 @@ func (h *Handler) conclude(ctx context.Context, log zerolog.Logger, dec decision
 	}
 	out := Outcome{Result: r, Again: dec.again, Duplicate: dec.duplicate, Err: dec.err}
 	if dec.again {
+		dec.endTurn()
 		say(log.Warn(), r).Err(dec.err).Str("outcome", r.Message).Msg("request is to be tried again")
 		return out
 	}
@@ -28,6 +29,7 @@ func (h *Handler) conclude(ctx context.Context, log zerolog.Logger, dec decision
 	} else {
 		out.Err = h.Journal.Finish(r, dec.owed)
 	}
+	dec.endTurn()
 	h.Monitor.journal(out.Err)
 	out.Published = h.publish(ctx, log, r)
 	done()

@@ -346,6 +346,8 @@ type fakeRunner struct {
 	permit func(messages.Request) error
 	def    string
 	jobs   []snapshot.Job
+	turn   func(ctx context.Context) (func(), error)
+	turns  int // taken and not ended
 }
 
 func (r *fakeRunner) DefaultPlan() string { return r.def }
@@ -354,6 +356,14 @@ func (r *fakeRunner) Permit(q messages.Request) error {
 		return r.permit(q)
 	}
 	return nil
+}
+
+func (r *fakeRunner) Turn(ctx context.Context) (func(), error) {
+	r.turns++
+	if r.turn != nil {
+		return r.turn(ctx)
+	}
+	return func() { r.turns-- }, nil
 }
 
 func (r *fakeRunner) Run(ctx context.Context, job snapshot.Job) snapshot.Outcome {

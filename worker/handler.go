@@ -56,9 +56,18 @@ type decision struct {
 	result    *messages.Result
 	owed      []snapshot.PendingTags
 	messageID string
-	again     bool  // see Outcome.Again
-	duplicate bool  // result is that of a finished request, and only to be published again
-	err       error // the journal could not be read; implies again
+	again     bool   // see Outcome.Again
+	duplicate bool   // result is that of a finished request, and only to be published again
+	err       error  // the journal could not be read; implies again
+	end       func() // ends the turn, once the decision is durable; nil where none was taken
+}
+
+// endTurn lets others have their turn. It may be called more than once.
+func (d *decision) endTurn() {
+	if d.end != nil {
+		d.end()
+		d.end = nil
+	}
 }
 
 // Handle takes a request to its result: decided, run, durable, published.
@@ -80,6 +89,22 @@ func (h *Handler) decide(ctx context.Context, log zerolog.Logger, d messages.Del
 			"the request is meant for %s and reached %s: send it to the queue of %s", req.InstanceID, h.Identity.InstanceID, req.InstanceID))
 	}
 
+	end, err := h.Runner.Turn(ctx)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		r := h.result(d, messageID, begun, messages.Failed, messages.ReasonInterrupted, "the worker was asked to stop before the request's turn came: nothing was done")
+		return decision{result: r, messageID: messageID, again: !h.NoQueue}
+	case err != nil:
+		return h.undecided(d, messageID, begun, fmt.Errorf("cannot take the turn: %w", err))
+	}
+	dec := h.decideInTurn(ctx, log, d, messageID, lease, begun)
+	dec.end = end
+	return dec
+}
+
+// decideInTurn goes on with the journal, while nobody else can write to it.
+func (h *Handler) decideInTurn(ctx context.Context, log zerolog.Logger, d messages.Delivery, messageID string, lease snapshot.Lease, begun time.Time) decision {
+	req := &d.Request
 	entry := &Entry{RequestID: req.RequestID}
 	if !req.DryRun { // a dry run neither uses nor consults ids
 		found, err := h.Journal.Load(req.RequestID)

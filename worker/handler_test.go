@@ -306,3 +306,54 @@ func TestARunWithoutAResultIsOurFault(t *testing.T) {
 		t.Fatalf("outcome %+v", out)
 	}
 }
+
+// What the journal says counts once the turn has come: somebody else may have
+// finished the request meanwhile.
+func TestTheTurnComesBeforeTheJournal(t *testing.T) {
+	b := newBench(t)
+	ended := 0
+	b.runner.turn = func(context.Context) (func(), error) {
+		b.finish("r", "nightly", messages.Succeeded, "")
+		return func() {
+			ended++
+			if b.count("requeue") != 1 {
+				t.Error("the turn ended before the decision was durable")
+			}
+		}, nil
+	}
+	out := b.handle(request("r", ""))
+	if !out.Duplicate || len(b.runner.jobs) != 0 || ended != 1 {
+		t.Errorf("outcome %+v, %d runs, %d ends", out, len(b.runner.jobs), ended)
+	}
+}
+
+func TestATurnThatDoesNotCome(t *testing.T) {
+	b := newBench(t)
+	b.runner.turn = func(context.Context) (func(), error) { return nil, errors.New("no descriptors left") }
+	if out := b.handle(request("r", "")); !out.Again || out.Err == nil || len(b.runner.jobs) != 0 {
+		t.Errorf("outcome %+v", out)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	b.runner.turn = func(ctx context.Context) (func(), error) { cancel(); return nil, ctx.Err() }
+	out := b.handler.Handle(ctx, request("r", ""), "m-1", nil)
+	if !out.Again || out.Err != nil || out.Result.Reason != messages.ReasonInterrupted {
+		t.Errorf("outcome %+v, %+v", out, out.Result)
+	}
+}
+
+// Every turn that was taken is ended, however the request ends.
+func TestEveryTurnEnds(t *testing.T) {
+	b := newBench(t)
+	b.handle(request("a", ""))
+	b.handle(request("a", ""))
+	b.handle(request("a", "weekly"))
+	b.runner.run = func(_ context.Context, job snapshot.Job) snapshot.Outcome {
+		return snapshot.Outcome{Result: made(job, messages.Failed, messages.ReasonQuota), Again: true}
+	}
+	b.handle(request("b", ""))
+	b.runner.permit = func(messages.Request) error { return errors.New("odd") }
+	b.handle(request("c", ""))
+	if b.runner.turns != 0 {
+		t.Errorf("%d turns were not ended", b.runner.turns)
+	}
+}

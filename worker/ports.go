@@ -56,6 +56,10 @@ type Runner interface {
 	// Permit says whether the plan exists and permits what the request asks;
 	// its error is a *RejectedError.
 	Permit(r messages.Request) error
+	// Turn waits until nobody else on this host runs a request, and keeps it so
+	// until end is called: what the journal is read for must still hold when the
+	// run begins. Its error is ctx's, or says why it cannot be told.
+	Turn(ctx context.Context) (end func(), err error)
 	// Run carries it out. Its Outcome always has a Result.
 	Run(ctx context.Context, job snapshot.Job) snapshot.Outcome
 }

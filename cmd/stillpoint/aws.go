@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+	"github.com/aws/smithy-go/logging"
 
 	"stillpoint/internal/config"
 	"stillpoint/messages"
@@ -20,7 +21,8 @@ const metadataTimeout = 5 * time.Second
 
 // awsConfig is the SDK's standard configuration, with the file's region where it has one.
 func awsConfig(ctx context.Context, region string) (aws.Config, error) {
-	var opts []func(*awsconfig.LoadOptions) error
+	// The SDK's own logger writes straight to standard error, and could block inside the window.
+	opts := []func(*awsconfig.LoadOptions) error{awsconfig.WithLogger(logging.Nop{})}
 	if region != "" {
 		opts = append(opts, awsconfig.WithRegion(region))
 	}

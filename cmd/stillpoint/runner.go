@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -69,7 +70,7 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 		Identity: id, EBS: client, Volumes: &volume.Resolver{},
 		Freezer: watchedFreezer{freeze.New(freeze.Config{
 			Args: []string{guardianCommand}, Expedite: p.ExpediteFreeze, Forbidden: []string{f.StateDir, f.RuntimeDir},
-		}), frozen},
+		}), frozen, log},
 		Progress: func(stage, note string) {
 			e := log.Info().Str("stage", stage)
 			if note != "" {
@@ -124,22 +125,21 @@ func orWord(s, other string) string {
 // busyRetry is how often a worker looks whether another run has ended.
 const busyRetry = 250 * time.Millisecond
 
-// Run goes through the plan's pipeline, one run at a time on this host.
+// Run goes through the plan's pipeline.
 func (r *runner) Run(ctx context.Context, job snapshot.Job) snapshot.Outcome {
-	if !r.locked {
-		unlock, err := r.waitForTurn(ctx)
-		if err != nil {
-			return r.notRun(job, err)
-		}
-		defer func() { _ = unlock() }()
-	}
 	return r.pipelines[job.Delivery.Request.Plan].Run(ctx, job)
 }
 
 func runLock(f *config.File) string { return filepath.Join(f.RuntimeDir, "run.lock") }
 
-// waitForTurn waits for a `stillpoint snapshot` that is under way.
-func (r *runner) waitForTurn(ctx context.Context) (unlock func() error, err error) {
+// Turn waits for a `stillpoint snapshot` that is under way: one run at a time on this host.
+func (r *runner) Turn(ctx context.Context) (end func(), err error) {
+	if r.locked {
+		return func() {}, nil
+	}
+	if err := os.MkdirAll(r.file.RuntimeDir, 0o755); err != nil {
+		return nil, fmt.Errorf("cannot make the runtime directory: %w", err)
+	}
 	for waited := false; ; waited = true {
 		lock, err := journal.LockRun(runLock(r.file))
 		var busy *journal.BusyError
@@ -147,7 +147,7 @@ func (r *runner) waitForTurn(ctx context.Context) (unlock func() error, err erro
 			if err != nil {
 				return nil, err
 			}
-			return lock.Unlock, nil
+			return func() { _ = lock.Unlock() }, nil
 		}
 		if !waited {
 			r.log.Info().Err(err).Msg("waiting for the other run to end")
@@ -158,18 +158,4 @@ func (r *runner) waitForTurn(ctx context.Context) (unlock func() error, err erro
 		case <-time.After(busyRetry):
 		}
 	}
-}
-
-// notRun is the outcome of a run that could not begin.
-func (r *runner) notRun(job snapshot.Job, err error) snapshot.Outcome {
-	p := r.pipelines[job.Delivery.Request.Plan]
-	res := p.Identity.Result(job.Delivery, time.Now())
-	res.Status, res.Reason = messages.Failed, messages.ReasonInternal
-	res.Message = fmt.Sprintf("nothing was locked or frozen: %v", err)
-	again := errors.Is(err, context.Canceled)
-	if again {
-		res.Reason = messages.ReasonInterrupted
-	}
-	res.Seal(job.MessageID, time.Now())
-	return snapshot.Outcome{Result: res, Again: again}
 }

@@ -165,7 +165,7 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 		req.RequestID = "cli:" + uuid.NewString()
 	}
 	if err := req.Validate(time.Now()); err != nil {
-		return coded(exitRefused, err)
+		return coded(exitUsage, err)
 	}
 	f, err := c.file(g)
 	if err != nil {
@@ -181,8 +181,18 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 	if err := os.MkdirAll(f.RuntimeDir, 0o755); err != nil {
 		return hostError(fmt.Errorf("cannot make the runtime directory: %w", err))
 	}
+	delivery := messages.Delivery{Request: req, Source: messages.SourceCLI, RequestedAt: time.Now()}
 	lock, err := journal.LockRun(runLock(f))
 	if err != nil {
+		if errors.As(err, new(*journal.BusyError)) && c.JSON {
+			r := id.Result(delivery, time.Now())
+			r.Status, r.Reason = messages.Skipped, messages.ReasonBusy
+			r.Message = fmt.Sprintf("nothing was done: %v; try again when it has ended", err)
+			r.Seal("cli:"+uuid.NewString(), time.Now())
+			if err := c.print(g, r); err != nil {
+				return err
+			}
+		}
 		return hostError(err)
 	}
 	defer func() { _ = lock.Unlock() }()
@@ -207,7 +217,6 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 		}
 		h.Publisher = topic
 	}
-	delivery := messages.Delivery{Request: req, Source: messages.SourceCLI, RequestedAt: time.Now()}
 	out := h.Handle(ctx, delivery, "cli:"+uuid.NewString(), nil)
 	if out.Duplicate {
 		_, _ = fmt.Fprintf(g.err, "stillpoint: request %s was finished before, at %s: nothing was done now, this is the result of then\n",
@@ -219,12 +228,17 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 	if h.Publisher != nil && !out.Published && out.Err == nil {
 		log.Warn().Msg("the result is not published yet: the worker will, from the outbox")
 	}
+	verdict := resultError(ctx, out)
 	if c.Wait && len(out.Result.Snapshots) > 0 {
-		if err := followUpload(ctx, g.err, client, out.Result); err != nil {
-			return err
+		followed := followUpload(ctx, g.err, client, out.Result)
+		if verdict == nil {
+			return followed
+		}
+		if followed != nil && followed.Error() != "" {
+			_, _ = fmt.Fprintln(g.err, "stillpoint:", followed)
 		}
 	}
-	return resultError(ctx, out)
+	return verdict
 }
 
 func (c snapshotCommand) print(g *globals, r *messages.Result) error {

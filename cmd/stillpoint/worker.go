@@ -29,6 +29,9 @@ import (
 
 type workerCommand struct{}
 
+// startCheck bounds the look at the queue when the worker starts.
+const startCheck = 5 * time.Second
+
 func (g *globals) configPath() string {
 	if g.Config != "" {
 		return g.Config
@@ -100,6 +103,11 @@ func (workerCommand) Run(ctx context.Context, g *globals) error {
 
 	log.Info().Str("version", agent().Version).Str("region", id.Region).Str("queue_url", f.QueueURL).Msg("worker started")
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+	check, stopCheck := context.WithTimeout(ctx, startCheck)
+	if err := q.Check(check); err != nil {
+		log.Warn().Err(err).Msg("cannot read the queue's attributes: allow sqs:GetQueueAttributes and check queue_url; trying to poll all the same")
+	}
+	stopCheck()
 	// The outbox goes on until the loop has ended, so that the last result has its chance.
 	rest, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
@@ -148,18 +156,25 @@ func reloader(g *globals, f *config.File, id messages.Identity, client *ebs.Clie
 		}
 		var run *runner
 		if err == nil {
+			if fixed(next) != fixed(f) {
+				log.Warn().Msg("queues, topic, region, instance_id, directories and http_addr change with a restart only")
+			}
+			// The journal and the locks stay where they are, and so must what is never frozen.
+			next.StateDir, next.RuntimeDir = f.StateDir, f.RuntimeDir
 			run, err = newRunner(next, id, client, frozen, log)
 		}
 		if err != nil {
 			log.Error().Err(err).Msg("cannot use the changed configuration: the old one stays in force")
 			return
 		}
-		if next.QueueURL != f.QueueURL || next.TopicARN != f.TopicARN || next.StateDir != f.StateDir || next.RuntimeDir != f.RuntimeDir || next.HTTPAddr != f.HTTPAddr {
-			log.Warn().Msg("queue_url, topic_arn, state_dir, runtime_dir and http_addr change with a restart only")
-		}
 		loop.Handler.Runner, loop.AllowSources = run, next.AllowEventSources
 		log.Info().Msg("configuration read again")
 	}
+}
+
+// fixed is what a worker is built on, and cannot change while it runs.
+func fixed(f *config.File) [8]string {
+	return [8]string{f.QueueURL, f.DeadLetterQueueURL, f.TopicARN, f.Region, f.InstanceID, f.StateDir, f.RuntimeDir, f.HTTPAddr}
 }
 
 // serveHTTP serves metrics and health until the returned function is called; addr "" is none.

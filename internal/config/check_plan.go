@@ -112,6 +112,9 @@ func (p *Plan) checkTimes(found *findings, w where) {
 	positive(found, w.to("hook_timeout"), p.HookTimeout)
 	notNegative(found, w.to("min_interval"), p.MinInterval)
 	notNegative(found, w.to("start_within"), p.StartWithin)
+	if p.StartWithin > 0 && p.StartWithin >= p.MaxAge {
+		found.add(w.to("start_within"), "is %s and must be shorter than max_age (%s): a request that starts late would be stale", p.StartWithin, p.MaxAge)
+	}
 	least, sum := p.MinHold()
 	if p.MaxHold > 0 && p.MaxHold < least {
 		found.add(w.to("max_hold"), "is %s and must be at least %s: %s", p.MaxHold, least, sum)

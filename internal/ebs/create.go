@@ -72,21 +72,21 @@ func (c *Client) createEach(ctx context.Context, set snapshot.CreateSet) ([]mess
 		})
 	}
 	wg.Wait()
-	var ids []string
+	var sure []messages.Snapshot
 	var first error
 	for i := range made {
 		if errs[i] != nil && (first == nil || errors.As(errs[i], new(*snapshot.AmbiguousError))) {
 			first = errs[i]
 		}
 		if errs[i] == nil {
-			ids = append(ids, made[i].SnapshotID)
+			sure = append(sure, made[i])
 		}
 	}
 	switch {
 	case first == nil:
 		return made, nil
-	case len(ids) > 0:
-		return nil, &snapshot.AmbiguousError{Err: fmt.Errorf("%d of %d snapshots were started: %w", len(ids), len(made), first), Made: ids}
+	case len(sure) > 0:
+		return nil, &snapshot.AmbiguousError{Err: fmt.Errorf("%d of %d snapshots were started: %w", len(sure), len(made), first), Made: sure}
 	default:
 		return nil, first
 	}

@@ -35,6 +35,7 @@ type Session struct {
 	held bool
 	// until is when the server is to let go by itself; zero where nothing is held.
 	until time.Time
+	hold  time.Duration // of the last try
 	// ready says that Ready was called since the last try.
 	ready  bool
 	closed bool

@@ -77,7 +77,7 @@ func (s *Session) Lock(ctx context.Context, hold time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("cannot lock %s: %w", s.target, err)
 	}
-	s.until = time.Now().Add(hold)
+	s.until, s.hold = time.Now().Add(hold), hold
 	err := s.request(ctx, s.lockStatement(), s.cfg.LockTimeout)
 	if err == nil {
 		if err = s.armSwitch(ctx); err == nil {
@@ -128,7 +128,7 @@ func (s *Session) lockError(ctx context.Context, what string, err error) error {
 	var reach *snapshot.OutOfReachError
 	switch {
 	case errors.As(err, &loose):
-		return &snapshot.OutOfReachError{What: s.target.String(), Err: err}
+		return &snapshot.LockUnknownError{Until: s.endsWithin(), Err: err}
 	case errors.Is(err, errWithdrawn), isNotGranted(err):
 		// Who had been there all the time stood in the way; it is no error not to know.
 		blocking, _ := s.blockers(ctx, s.cfg.LockTimeout)
@@ -139,6 +139,13 @@ func (s *Session) lockError(ctx context.Context, what string, err error) error {
 		return fmt.Errorf("cannot %s %s: %w", what, s.target, err)
 	}
 	return s.statementError(s.a, what, err)
+}
+
+// endsWithin is how long the server may take to end by itself what could not
+// be withdrawn: lock_wait_timeout for a request that waits, then wait_timeout
+// for a lock that was granted to a session of which nothing is heard.
+func (s *Session) endsWithin() time.Duration {
+	return time.Duration(seconds(s.cfg.LockTimeout)+seconds(s.hold)) * time.Second
 }
 
 // armSwitch sets the dead man's switch to what is left of the hold. It is also

@@ -42,14 +42,6 @@ func (a *attempt) lookUp(ctx context.Context) bool {
 		a.resume(ctx, a.job.Prior[i])
 		return false
 	}
-	if err != nil {
-		if errors.As(err, new(*OutOfReachError)) && ctx.Err() == nil && len(a.job.Prior) < MaxAttempts {
-			if err := a.begin(ctx); err != nil { // an outage counts as an attempt
-				a.warn("%v", err)
-			}
-		}
-		return a.preflightFailed(ctx, err)
-	}
 	if len(a.job.Prior) >= MaxAttempts {
 		last := a.job.Prior[len(a.job.Prior)-1]
 		if last.Settled != nil {
@@ -58,6 +50,14 @@ func (a *attempt) lookUp(ctx context.Context) bool {
 		}
 		a.result.AttemptID = last.ID
 		return a.fail(messages.ReasonInterrupted, "%d attempts ended before EC2 was asked for snapshots: none were made; send a new request if it is still wanted", len(a.job.Prior))
+	}
+	if err != nil {
+		if errors.As(err, new(*OutOfReachError)) && ctx.Err() == nil {
+			if err := a.begin(ctx); err != nil { // an outage counts as an attempt
+				a.warn("%v", err)
+			}
+		}
+		return a.preflightFailed(ctx, err)
 	}
 	return true
 }
@@ -129,13 +129,19 @@ func (a *attempt) reconcile(ctx context.Context, cause error) {
 	if delays == nil {
 		delays = lookupDelays
 	}
-	var mine []messages.Snapshot
+	// What EC2 has confirmed is known, whatever its describe calls show.
+	var mine, known []messages.Snapshot
+	var ambiguous *AmbiguousError
+	if errors.As(cause, &ambiguous) {
+		known = ambiguous.Made
+	}
+	mine = known
 	var lookErr error
 	err := a.outside("reconcile", func() error {
 		for i := 0; ; i++ {
 			var found []Existing
 			if found, lookErr = a.EBS.Find(ctx, a.result.RequestID); lookErr == nil {
-				mine = ofAttempt(found, a.result.AttemptID)
+				mine = merge(ofAttempt(found, a.result.AttemptID), known)
 				if missing, _ := a.compare(mine); len(mine) > 0 && (len(missing) == 0 || i >= len(delays)) {
 					return nil
 				}
@@ -152,7 +158,7 @@ func (a *attempt) reconcile(ctx context.Context, cause error) {
 	switch {
 	case len(mine) > 0:
 		a.end(messages.Inconsistent, messages.ReasonSnapshotAmbiguous, messages.ConsistencyCrash,
-			"%v; %s of this request were found after everything had been let go: do not trust them for more than a crash, and send a new request",
+			"%v; EC2 holds %s of this request, and nothing proves that everything was held when they were started: do not trust them for more than a crash, and send a new request",
 			cause, count(len(mine), "snapshot"))
 	case err != nil && ctx.Err() != nil:
 		a.again = true // not a new attempt: a look for what this one made
@@ -161,6 +167,16 @@ func (a *attempt) reconcile(ctx context.Context, cause error) {
 		a.fail(messages.ReasonSnapshotAmbiguous, "%v; no snapshots of this request were found since (last look-up: %v); look in EC2 for the tag %s=%s, and send a new request",
 			cause, orNone(lookErr), TagRequestID, a.result.RequestID)
 	}
+}
+
+// merge adds to found what is known and not among it.
+func merge(found, known []messages.Snapshot) []messages.Snapshot {
+	for _, k := range known {
+		if !slices.ContainsFunc(found, func(s messages.Snapshot) bool { return s.SnapshotID == k.SnapshotID }) {
+			found = append(found, k)
+		}
+	}
+	return found
 }
 
 func orNone(err error) string {

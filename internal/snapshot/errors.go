@@ -2,6 +2,9 @@ package snapshot
 
 import (
 	"fmt"
+	"time"
+
+	"stillpoint/messages"
 )
 
 // RefusedError is a refusal before anything was held: trying again without a
@@ -51,6 +54,19 @@ func (e *LockNotGrantedError) Error() string {
 	return s + ": " + e.Blockers
 }
 
+// LockUnknownError says that a request for the lock could not be withdrawn, or
+// a lock not be let go of, as far as anybody can tell: it may still be queued or held.
+type LockUnknownError struct {
+	// Until is how long the server may take to end it by itself, from now.
+	Until time.Duration
+	Err   error
+}
+
+func (e *LockUnknownError) Error() string {
+	return fmt.Sprintf("it cannot be proved that the database lock is gone, which the server itself ends within %s: %v", e.Until.Round(time.Second), e.Err)
+}
+func (e *LockUnknownError) Unwrap() error { return e.Err }
+
 // LockLostError says that the session which held the lock no longer did.
 type LockLostError struct{ Err error }
 
@@ -94,7 +110,7 @@ func (e *SnapshotRefusedError) Unwrap() error { return e.Err }
 type AmbiguousError struct {
 	Err error
 	// Made are those that separate calls are known to have made.
-	Made []string
+	Made []messages.Snapshot
 }
 
 func (e *AmbiguousError) Error() string {

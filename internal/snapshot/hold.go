@@ -45,6 +45,9 @@ func (a *attempt) holdAndSnapshot(ctx context.Context) bool {
 			if err == nil || a.win.entered {
 				return true
 			}
+			if errors.As(err, new(*LockUnknownError)) {
+				return a.fail(messages.ReasonLockLost, "%v; no snapshots were made; look at the server's process list, and end what is left of the user's sessions", err)
+			}
 			return a.preflightFailed(ctx, err)
 		}
 		last = err

@@ -58,7 +58,9 @@ type attempt struct {
 	attached []Attachment
 	volumes  []Volume
 	userTags map[string]string
-	ownTags  map[string]map[string]string // the volumes' own, with copy_tags
+	// description is made before the window, since it may log.
+	description string
+	ownTags     map[string]map[string]string // the volumes' own, with copy_tags
 
 	before *messages.MySQL // coordinates under the lock
 	win    window
@@ -186,11 +188,12 @@ func (a *attempt) begin(ctx context.Context) error {
 	if a.job.Delivery.Request.DryRun || a.job.Record == nil || a.begun {
 		return nil
 	}
-	a.result.AttemptID = a.newAttemptID()
-	err := a.stage("journal", func() error { return a.job.Record.Intend(ctx, a.result.AttemptID, nil) })
-	if err != nil {
+	id := a.newAttemptID()
+	err := a.stage("journal", func() error { return a.job.Record.Intend(ctx, id, nil) })
+	if err != nil { // an attempt that nobody knows of is none, and has no id
 		return fmt.Errorf("cannot write the journal: %w", err)
 	}
+	a.result.AttemptID = id
 	a.begun = true
 	return nil
 }

@@ -31,6 +31,15 @@ func (a *attempt) stale() time.Duration {
 
 // timely skips a request that is too old, or too soon after the last success.
 func (a *attempt) timely() bool {
+	if n := len(a.job.Prior); n > 0 && a.stale() > 0 {
+		// Something was done already, so that "skipped" would not be true.
+		if last := a.job.Prior[n-1]; last.Settled != nil {
+			a.takeOver(last.Settled)
+			return false
+		}
+		a.result.AttemptID = a.job.Prior[n-1].ID
+		return a.fail(messages.ReasonInterrupted, "an attempt ended before EC2 was asked for snapshots, and max_age (%s) has passed since: none were made; send a new request if it is still wanted", a.maxAge())
+	}
 	if age := a.stale(); age > 0 {
 		return a.skip(messages.ReasonStale, "the request is %s old and max_age is %s: nothing was done; send a new one if it is still wanted",
 			age.Round(time.Second), a.maxAge())
@@ -47,6 +56,10 @@ func (a *attempt) timely() bool {
 func (a *attempt) prepare(ctx context.Context, open *undo) bool {
 	if err := a.begin(ctx); err != nil {
 		return a.fail(messages.ReasonInternal, "nothing was locked or frozen: %v; look at the disk that holds state_dir", err)
+	}
+	a.description = a.job.Delivery.Request.Description
+	if a.description == "" && a.Plan.Describe != nil {
+		a.description = a.Plan.Describe(a.result.RequestID)
 	}
 	if err := a.outside("resolve", func() error { return a.resolve(ctx) }); err != nil {
 		return a.preflightFailed(ctx, err)
@@ -132,15 +145,15 @@ func (a *attempt) preflight(ctx context.Context, open *undo) error {
 // createSet is the set as EC2 is to be asked for it, without the coordinates
 // that are not known yet.
 func (a *attempt) createSet() CreateSet {
-	d := a.job.Delivery.Request.Description
-	if d == "" && a.Plan.Describe != nil {
-		d = a.Plan.Describe(a.result.RequestID)
-	}
 	return CreateSet{
-		Volumes: a.volumes, Attached: a.attached, Description: d, Tags: a.createTags(),
+		Volumes: a.volumes, Attached: a.attached, Description: a.description, Tags: a.createTags(),
 		AllFrozen: a.Plan.everythingFrozen(),
 	}
 }
+
+// settleWithin bounds the syncfs before a try: a volume that takes longer to
+// write out what is dirty is stalled, or too slow to be frozen now.
+const settleWithin = 5 * time.Minute
 
 // windowLength is how long a winning try may keep the writers waiting, and with it
 // how long message, credentials and session must last.
@@ -154,7 +167,11 @@ func (a *attempt) beforeTry(ctx context.Context, try int) error {
 	// First, since it takes as long as there is to be written: message,
 	// credentials and connection are to be fresh when the lock is requested.
 	if a.guard != nil {
-		err := a.stage("settle", func() error { return a.guard.Settle(ctx) })
+		err := a.stage("settle", func() error {
+			ctx, cancel := context.WithTimeout(ctx, settleWithin)
+			defer cancel()
+			return a.guard.Settle(ctx)
+		})
 		if err != nil {
 			return cannotFlush(ctx, err)
 		}

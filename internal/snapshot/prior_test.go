@@ -47,6 +47,10 @@ func TestPriorAttempts(t *testing.T) {
 	lost := settled("a-1", messages.Failed, messages.ReasonSnapshotAmbiguous, messages.ConsistencyNone)
 	limit := settled("a-1", messages.Failed, messages.ReasonQuota, messages.ConsistencyNone)
 	frozen := settled("a-1", messages.Failed, messages.ReasonFreezeFailed, messages.ConsistencyNone)
+	tooOld := func(b *bed) {
+		b.plan.MaxAge = time.Minute
+		b.job.Delivery.RequestedAt = b.job.Delivery.RequestedAt.Add(-time.Hour)
+	}
 	away := func(b *bed) {
 		b.EBS.FindFunc = func(context.Context, string) ([]snapshot.Existing, error) { return nil, outOfReach("EC2") }
 	}
@@ -83,13 +87,19 @@ func TestPriorAttempts(t *testing.T) {
 				}
 				return inEC2("a-1", "snap-1", "snap-2"), nil
 			}
-		}, want: inconsistent(messages.ReasonSnapshotAmbiguous, crash), id: "a-1", says: "found after everything"},
+		}, want: inconsistent(messages.ReasonSnapshotAmbiguous, crash), id: "a-1", says: "nothing proves that everything was held"},
 		{name: "not sent", prior: []snapshot.Attempt{{ID: "a-1", VolumeIDs: volumes}}, want: success(messages.ConsistencyApplication), runs: true},
 		{name: "limit", prior: []snapshot.Attempt{{ID: "a-1", Sent: true, VolumeIDs: volumes, Settled: limit}}, want: success(messages.ConsistencyApplication), runs: true},
 		{name: "limit twice", prior: []snapshot.Attempt{{ID: "a-0", Sent: true, Settled: limit}, {ID: "a-1", Sent: true, Settled: limit}},
 			want: failed(messages.ReasonQuota), id: "a-1", says: "what was said then"},
 		{name: "limit, then open", prior: []snapshot.Attempt{{ID: "a-0", Sent: true, Settled: limit}, {ID: "a-1", Sent: true, VolumeIDs: volumes}},
 			want: failed(messages.ReasonSnapshotAmbiguous), id: "a-1"},
+		{name: "limit, then too late", prior: []snapshot.Attempt{{ID: "a-1", Sent: true, VolumeIDs: volumes, Settled: limit}}, set: tooOld,
+			want: failed(messages.ReasonQuota), id: "a-1", says: "what was said then"},
+		{name: "not sent, then too late", prior: []snapshot.Attempt{{ID: "a-1", VolumeIDs: volumes}}, set: tooOld,
+			want: failed(messages.ReasonInterrupted), id: "a-1", says: "max_age"},
+		{name: "limit twice, EC2 away", prior: []snapshot.Attempt{{ID: "a-0", Sent: true, Settled: limit}, {ID: "a-1", Sent: true, Settled: limit}}, set: away,
+			want: failed(messages.ReasonQuota), id: "a-1", says: "what was said then"},
 		{name: "exhausted", prior: []snapshot.Attempt{{ID: "a-0"}, {ID: "a-1", VolumeIDs: volumes}},
 			want: failed(messages.ReasonInterrupted), id: "a-1", says: "2 attempts ended before EC2 was asked"},
 		{name: "ambiguous opened again, found", prior: []snapshot.Attempt{{ID: "a-1", Sent: true, VolumeIDs: volumes, Settled: lost}}, made: inEC2("a-1", "snap-1", "snap-2"),

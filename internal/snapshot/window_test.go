@@ -141,6 +141,17 @@ func TestFailures(t *testing.T) {
 			b.DB.LockFunc = func(context.Context, time.Duration) error { return err }
 		}),
 		[]row{
+			{name: "a lock that may still be held", set: func(b *bed) {
+				b.DB.LockFunc = func(context.Context, time.Duration) error {
+					return &snapshot.LockUnknownError{Until: 46 * time.Second, Err: errBoom}
+				}
+			}, want: failed(messages.ReasonLockLost), says: "within 46s"},
+			{name: "a part confirmed that describe never shows", set: func(b *bed) {
+				b.EBS.CreateFunc = func(context.Context, snapshot.CreateSet) ([]messages.Snapshot, error) {
+					return nil, &snapshot.AmbiguousError{Err: errBoom, Made: []messages.Snapshot{{SnapshotID: "snap-1", VolumeID: "vol-1"}}}
+				}
+				b.EBS.FindFunc = func(context.Context, string) ([]snapshot.Existing, error) { return nil, nil }
+			}, want: inconsistent(messages.ReasonSnapshotAmbiguous, messages.ConsistencyCrash), says: "1 snapshot of this request", creates: 1},
 			{name: "a file system nobody named", set: func(b *bed) {
 				b.Volumes.OthersFunc = func(context.Context, []string) ([]string, error) {
 					return []string{"/logs (on nvme1n1, as is /data)"}, nil
@@ -214,7 +225,7 @@ func TestFailures(t *testing.T) {
 					b.EBS.Start(set, 1)
 					return nil, ambiguous()
 				}
-			}, want: inconsistent(messages.ReasonSnapshotAmbiguous, crash), says: "found after everything had been let go", creates: 1},
+			}, want: inconsistent(messages.ReasonSnapshotAmbiguous, crash), says: "nothing proves that everything was held", creates: 1},
 			{name: "ambiguous, all shown later", set: func(b *bed) {
 				b.EBS.CreateFunc = func(_ context.Context, set snapshot.CreateSet) ([]messages.Snapshot, error) {
 					b.EBS.Start(set, 2)
@@ -226,7 +237,7 @@ func TestFailures(t *testing.T) {
 					}
 					return b.EBS.Existing(id), nil
 				}
-			}, want: inconsistent(messages.ReasonSnapshotAmbiguous, crash), says: "found after everything had been let go", creates: 1},
+			}, want: inconsistent(messages.ReasonSnapshotAmbiguous, crash), says: "nothing proves that everything was held", creates: 1},
 			{name: "ambiguous, EC2 gone", set: func(b *bed) {
 				b.EBS.CreateFunc = func(context.Context, snapshot.CreateSet) ([]messages.Snapshot, error) {
 					b.EBS.FindFunc = func(context.Context, string) ([]snapshot.Existing, error) { return nil, outOfReach("EC2") }

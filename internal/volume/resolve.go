@@ -31,7 +31,8 @@ func (r *Resolver) Resolve(_ context.Context, mounts, listed []string, attached 
 		}
 	}
 	var set []snapshot.Volume
-	var silent []string // mounts with a device that says nothing
+	var silent []string    // mounts with a device that says nothing
+	var silentDisks []disk // and those devices
 	for _, m := range mounts {
 		disks, err := r.disks(m)
 		if err != nil {
@@ -49,6 +50,9 @@ func (r *Resolver) Resolve(_ context.Context, mounts, listed []string, attached 
 				if !slices.Contains(silent, m) {
 					silent = append(silent, m)
 				}
+				if !slices.Contains(silentDisks, d) {
+					silentDisks = append(silentDisks, d)
+				}
 				continue
 			}
 			if !slices.ContainsFunc(set, func(v snapshot.Volume) bool { return v.ID == a.VolumeID }) {
@@ -56,11 +60,11 @@ func (r *Resolver) Resolve(_ context.Context, mounts, listed []string, attached 
 			}
 		}
 	}
-	return agree(set, silent, listed, byID)
+	return agree(set, silent, silentDisks, listed, byID)
 }
 
 // agree holds what was found against what the plan lists.
-func agree(found []snapshot.Volume, silent, listed []string, byID map[string]snapshot.Attachment) ([]snapshot.Volume, error) {
+func agree(found []snapshot.Volume, silent []string, silentDisks []disk, listed []string, byID map[string]snapshot.Attachment) ([]snapshot.Volume, error) {
 	if len(listed) == 0 {
 		return found, nil
 	}
@@ -80,6 +84,10 @@ func agree(found []snapshot.Volume, silent, listed []string, byID map[string]sna
 		return nil, refuse("the plan's volumes list %s, and no mount point of the plan lies on it: name its mount point under freeze or no_freeze, or take it off the list", strings.Join(more, ", "))
 	case len(more) == 0 && len(silent) > 0:
 		return nil, refuse("the plan's volumes leave none for %s: add the volume that it lies on", strings.Join(silent, ", "))
+	case len(silent) > 0 && len(more) != len(silentDisks) && !slices.ContainsFunc(silentDisks, func(d disk) bool { return d.anonymous }):
+		// Of a volume more nobody would know what lies on it, and whether that is at rest.
+		return nil, refuse("%s: devices that do not say which volume they are: %d; volumes on the plan's list that could be them: %d (%s): list just those that the mount points lie on",
+			strings.Join(silent, ", "), len(silentDisks), len(more), strings.Join(more, ", "))
 	}
 	for _, id := range more {
 		v := snapshot.Volume{ID: id, DeviceName: byID[id].DeviceName}

@@ -136,6 +136,17 @@ func TestLayouts(t *testing.T) {
 		}, want: volB + "@data"},
 		{name: "btrfs", plant: func(x *tree) { x.nvme("nvme1n1", "259:0", volA); x.mount("data", "0:45", "btrfs /dev/nvme1n1 rw") }, refused: "list the set under volumes"},
 		{name: "btrfs, listed", plant: func(x *tree) { x.mount("data", "0:45", "btrfs /dev/nvme1n1 rw") }, listed: []string{volA, volB}, want: volA + "@ " + volB + "@"},
+		{name: "btrfs over two, from sysfs", plant: func(x *tree) {
+			x.nvme("nvme1n1", "259:0", volA)
+			x.nvme("nvme2n1", "259:1", volB)
+			for _, d := range []string{"nvme1n1", "nvme2n1"} {
+				x.must(os.MkdirAll(x.sys("fs/btrfs/1234/devices"), 0o755))
+				x.must(os.Symlink(x.dirs[d], x.sys("fs/btrfs/1234/devices", d)))
+			}
+			x.mount("data", "0:45", "btrfs /dev/nvme2n1 rw")
+		}, want: volA + "@data " + volB + "@data"},
+		{name: "one device, two volumes on the list", plant: func(x *tree) { x.disk("loop3", "7:3", "", ""); x.mount("data", "7:3", "xfs /dev/loop3 rw") },
+			listed: []string{volA, volB}, refused: "list just those"},
 		{name: "what is mounted is named like a disk", plant: func(x *tree) { x.mount("data", "0:45", "tmpfs sdf rw") }, refused: "list the set under volumes"},
 		{name: "loop, listed", plant: func(x *tree) { x.disk("loop3", "7:3", "", ""); x.mount("data", "7:3", "xfs /dev/loop3 rw") }, listed: []string{volC}, want: volC + "@data"},
 		{name: "loop, not listed", plant: func(x *tree) { x.disk("loop3", "7:3", "", ""); x.mount("data", "7:3", "xfs /dev/loop3 rw") }, refused: "lies on loop3, which does not say"},

@@ -55,7 +55,7 @@ func (r *Resolver) disks(mount string) ([]disk, error) {
 		found, err := physical(d, 0)
 		if err != nil {
 			if info.Major == 0 { // btrfs and network file systems have no device number of their own
-				found = []disk{{name: info.Source, anonymous: true}}
+				found = btrfs(sys, info)
 			} else {
 				return nil, refuse("cannot tell which disk is under %s (%s): %v", mount, info.Source, err)
 			}
@@ -67,6 +67,29 @@ func (r *Resolver) disks(mount string) ([]disk, error) {
 		}
 	}
 	return all, nil
+}
+
+// btrfs returns the disks of a btrfs, which sysfs lists by file system; for
+// any other file system without a device number it returns its bare name.
+func btrfs(sys string, info *mountinfo.Info) []disk {
+	anonymous := []disk{{name: info.Source, anonymous: true}}
+	members, _ := filepath.Glob(filepath.Join(sys, "fs/btrfs/*/devices", filepath.Base(info.Source))) // the pattern is a good one
+	if info.FSType != "btrfs" || len(members) != 1 {
+		return anonymous
+	}
+	all, err := filepath.Glob(filepath.Join(filepath.Dir(members[0]), "*"))
+	if err != nil {
+		return anonymous
+	}
+	var disks []disk
+	for _, m := range all {
+		found, err := physical(m, 0)
+		if err != nil {
+			return anonymous
+		}
+		disks = append(disks, found...)
+	}
+	return disks
 }
 
 // classBlock is the sysfs entry of a device file. Mount options may name it as

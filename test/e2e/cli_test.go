@@ -7,9 +7,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"stillpoint/localstack"
 	"stillpoint/messages"
 	"stillpoint/test/scene"
 )
@@ -116,7 +118,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out, errs, code := cli(t, ctx, s, c.args...)
-			all := out + errs
+			all := strings.Join(strings.Fields(out+errs), " ") // lines are wrapped
 			if code != c.code {
 				t.Errorf("exit %d, want %d\n%s", code, c.code, all)
 			}
@@ -141,9 +143,9 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	ctx, s := set(t, scene.Config{Writers: 2})
 	work(t, ctx, s)
 	loaded(t, ctx, s)
-	inWindow(t, ctx, s, "first", 2e9)
-	out, errs, code := cli(t, ctx, s, "snapshot", "nightly", "--config", s.ConfigPath)
-	if code != 75 || !strings.Contains(errs, "process") {
+	inWindow(t, ctx, s, "first", 2*time.Second)
+	out, errs, code := cli(t, ctx, s, "snapshot", "nightly", "--config", s.ConfigPath, "--json")
+	if code != 75 || !strings.Contains(errs, "process") || !strings.Contains(out, `"reason":"busy"`) {
 		t.Errorf("exit %d\n%s\n%s", code, out, errs)
 	}
 	wants(t, next(t, ctx, s).Result, messages.Succeeded, "", messages.ConsistencyApplication)
@@ -174,5 +176,31 @@ func TestDryRunSaysWhatARealRunWouldDo(t *testing.T) {
 	text, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 3 || !strings.Contains(string(text), "CAP_SYS_ADMIN") {
 		t.Errorf("as nobody: %v\n%s", err, text)
+	}
+}
+
+// The same request by hand and from the queue at the same time is one request.
+func TestTheSameRequestTwiceAtOnce(t *testing.T) {
+	ctx, s := set(t, scene.Config{Writers: 2})
+	w := work(t, ctx, s)
+	loaded(t, ctx, s)
+	s.AWS.SetFaults(localstack.Fault{Operation: "ec2:CreateSnapshots", Latency: time.Second})
+	cmd := s.Command(ctx, "snapshot", "nightly", "--config", s.ConfigPath, "--request-id", "same")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, ctx, "the create call", func() bool { return creating(s) })
+	send(t, ctx, s, `{"requestId":"same"}`)
+	await(t, ctx, "the worker to wait", func() bool { return strings.Contains(w.Log(), "waiting for the other run") })
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	first, second := next(t, ctx, s), next(t, ctx, s)
+	wants(t, second.Result, messages.Succeeded, "", messages.ConsistencyApplication)
+	if first.Result.EventID != second.Result.EventID {
+		t.Errorf("two events: %s\n%s", first.Body, second.Body)
+	}
+	if n := sets(t, ctx, s)["same"]; len(n) != 1 || tag(n[0], "stillpoint:status") != "succeeded" {
+		t.Errorf("%d snapshots", len(n))
 	}
 }

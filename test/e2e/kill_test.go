@@ -188,6 +188,9 @@ func TestGuardianStoppedInsideTheWindow(t *testing.T) {
 	kill(t, g, syscall.SIGSTOP)
 	d := next(t, ctx, s)
 	wants(t, d.Result, messages.Inconsistent, messages.ReasonThawedEarly, messages.ConsistencyDatabase)
+	if blocked := d.Result.Timings.WritesBlocked; blocked > 10_000 { // max_hold is 45 s
+		t.Errorf("writes were blocked for %.0f ms", blocked)
+	}
 	flows(t, ctx, s, time.Now())
 }
 
