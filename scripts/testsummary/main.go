@@ -1,12 +1,13 @@
-// Command testsummary reads the output of `go test -json` and prints what a
-// person wants of it: each package in a line, the output of what failed, what
-// was left out and why, and a count at the end.
+// Command testsummary reads the output of `go test -json` from standard input
+// and prints what a person wants of it: each package in a line as it ends, the
+// output of what failed, what was left out and why, and a count at the end.
 package main
 
 import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -20,22 +21,17 @@ type event struct {
 type key struct{ pkg, test string }
 
 func main() {
-	if err := run(os.Args[1]); err != nil {
+	if err := run(os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, "testsummary:", err)
 		os.Exit(1)
 	}
 }
 
-func run(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
+func run(in io.Reader) error {
 	output := map[key][]string{}
 	passed, failed, skipped := 0, 0, 0
 	reasons := map[string]int{}
-	lines := bufio.NewScanner(f)
+	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
 		var e event
@@ -59,7 +55,9 @@ func run(path string) error {
 						failed++
 					}
 				}
-				fmt.Printf("%-5s %s  %.1fs\n", e.Action, strings.TrimPrefix(e.Package, "stillpoint/"), e.Elapsed)
+				if e.Action != "skip" { // a package without tests
+					fmt.Printf("%-5s %s  %.1fs\n", e.Action, strings.TrimPrefix(e.Package, "stillpoint/"), e.Elapsed)
+				}
 				continue
 			}
 			switch e.Action {
