@@ -16,6 +16,11 @@ import (
 // loaded waits until the load has written enough to be worth a comparison.
 func loaded(t *testing.T, ctx context.Context, s *scene.Scene) {
 	t.Helper()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the load: %+v, error %v\nMariaDB's log:\n%s", s.Load.Stats(), s.Load.Err(), s.MariaDB.ErrorLog())
+		}
+	})
 	await(t, ctx, "the load's first transactions", func() bool { return s.Load.Stats().Transactions > 600 })
 }
 
