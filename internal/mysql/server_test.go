@@ -106,7 +106,7 @@ func startServer(tb testing.TB, args ...string) *testServer {
 	go func() { _ = s.cmd.Wait(); close(s.exited) }()
 	tb.Cleanup(func() { s.signal(syscall.SIGKILL); <-s.exited })
 	var root *conn
-	for range 300 {
+	for range 1500 {
 		if root, err = open(context.Background(), s.rootConfig()); err == nil {
 			break
 		}
@@ -140,7 +140,7 @@ func (s *testServer) signal(sig syscall.Signal) { _ = s.cmd.Process.Signal(sig) 
 func (s *testServer) stop(tb testing.TB) {
 	tb.Helper()
 	s.signal(syscall.SIGSTOP)
-	for range 200 {
+	for range 1000 {
 		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.cmd.Process.Pid))
 		stopped := len(threads) > 0
 		for _, path := range threads {
