@@ -154,11 +154,3 @@ func NewMySQL() *MySQL {
 		KillMaxRows:      1000,
 	}
 }
-
-// Mounts are all mount points of the plan: those to freeze, then the others.
-func (p *Plan) Mounts() []string {
-	return append(append([]string{}, p.Freeze...), p.NoFreeze...)
-}
-
-// AllFrozen says that every file system of the plan that it names is frozen.
-func (p *Plan) AllFrozen() bool { return len(p.Freeze) > 0 && len(p.NoFreeze) == 0 }

@@ -16,7 +16,7 @@ import (
 // maxBytes bounds the file.
 const maxBytes = 1 << 20
 
-// Load reads the file after looking at its owner as CheckOwner does. Errors
+// Load reads the file after looking at its owner, see checkOwner. Errors
 // about the content are *Error, joined.
 func Load(path string) (*File, error) {
 	// O_NONBLOCK: a pipe of that name would otherwise wait for a writer.

@@ -6,17 +6,9 @@ import (
 	"syscall"
 )
 
-// CheckOwner says whether a file can be trusted: a regular file (links are
-// followed) that belongs to root or to the user who runs this, and that no
-// one else may write. The error names the fix.
-func CheckOwner(path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("cannot look at the file: %w", err)
-	}
-	return checkOwner(path, info)
-}
-
+// checkOwner says whether a file can be trusted: a regular file that belongs to
+// root or to the user who runs this, and that no one else may write. The error
+// names the fix.
 func checkOwner(path string, info os.FileInfo) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("cannot use %s: it is not a regular file", path)

@@ -18,7 +18,7 @@ func oracle(t *testing.T) *testServer {
 	t.Helper()
 	socket := os.Getenv("STILLPOINT_TEST_MYSQL_SOCKET")
 	if socket == "" {
-		t.Skip("STILLPOINT_TEST_MYSQL_SOCKET is not set")
+		t.Skip("no Oracle MySQL here: set STILLPOINT_TEST_MYSQL_SOCKET to the socket of one")
 	}
 	srv := &testServer{socket: socket}
 	root := srv.root(t)

@@ -22,7 +22,6 @@ const callTimeout = 5 * time.Second
 // API is what this package needs of *sns.Client.
 type API interface {
 	Publish(context.Context, *sns.PublishInput, ...func(*sns.Options)) (*sns.PublishOutput, error)
-	GetTopicAttributes(context.Context, *sns.GetTopicAttributesInput, ...func(*sns.Options)) (*sns.GetTopicAttributesOutput, error)
 }
 
 // Topic implements worker.Publisher. It is safe for use by several goroutines.
@@ -61,16 +60,6 @@ func (t *Topic) Publish(ctx context.Context, r *messages.Result) error {
 	})
 	if err != nil {
 		return fmt.Errorf("cannot publish to %s: %w", t.arn, err)
-	}
-	return nil
-}
-
-// Check asks SNS for the topic: it is there, and we may look at it.
-func (t *Topic) Check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	if _, err := t.api.GetTopicAttributes(ctx, &sns.GetTopicAttributesInput{TopicArn: &t.arn}); err != nil {
-		return fmt.Errorf("cannot look at %s: %w", t.arn, err)
 	}
 	return nil
 }

@@ -213,14 +213,7 @@ func TestStopBeforeTheLockReleasesTheMessage(t *testing.T) {
 	ctx, s := set(t, scene.Config{Writers: 2, MySQLYAML: "lock_tries: 1000\nlock_timeout: 100ms\nlock_sleep: 100ms"})
 	w := work(t, ctx, s)
 	loaded(t, ctx, s)
-	c, err := s.MariaDB.DB().Conn(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
-	if _, err := c.ExecContext(ctx, "LOCK TABLES "+rig.Schema+".account WRITE"); err != nil {
-		t.Fatal(err)
-	}
+	unlock := lockTable(t, ctx, s, "account")
 	send(t, ctx, s, `{"requestId":"stop-early"}`)
 	await(t, ctx, "a lock try", func() bool { return strings.Contains(w.Log(), `"stage":"lock"`) })
 	at := time.Now()
@@ -229,9 +222,7 @@ func TestStopBeforeTheLockReleasesTheMessage(t *testing.T) {
 		t.Errorf("the worker ended with %v", err)
 	}
 	t.Logf("the worker ended %s after SIGTERM", time.Since(at))
-	if _, err := c.ExecContext(ctx, "UNLOCK TABLES"); err != nil {
-		t.Fatal(err)
-	}
+	unlock()
 	work(t, ctx, s)
 	d := next(t, ctx, s)
 	wants(t, d.Result, messages.Succeeded, "", messages.ConsistencyApplication)

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -10,24 +11,36 @@ import (
 	"stillpoint/test/scene"
 )
 
+// lockTable holds a table of the load on a session of its own, until the
+// returned function is called or the test ends.
+func lockTable(t *testing.T, ctx context.Context, s *scene.Scene, table string) (unlock func()) {
+	t.Helper()
+	c, err := s.MariaDB.DB().Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	exec := func(statement string) {
+		t.Helper()
+		if _, err := c.ExecContext(ctx, statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec("LOCK TABLES " + rig.Schema + "." + table + " WRITE")
+	return func() { exec("UNLOCK TABLES") }
+}
+
 // A lock that cannot be had is given up, and no writer waited for it much
 // longer than one lock_timeout.
 func TestLockThatCannotBeHad(t *testing.T) {
 	ctx, s := set(t, scene.Config{Writers: 4, MySQLYAML: "lock_tries: 3\nlock_timeout: 200ms\nlock_sleep: 50ms"})
 	w := work(t, ctx, s)
 	loaded(t, ctx, s)
-	c, err := s.MariaDB.DB().Conn(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
 	// A table of its own: the load does not want it, so only our lock request can stop the load.
-	if _, err := c.ExecContext(ctx, "CREATE TABLE "+rig.Schema+".elsewhere (id INT PRIMARY KEY) ENGINE=InnoDB"); err != nil {
+	if _, err := s.MariaDB.DB().ExecContext(ctx, "CREATE TABLE "+rig.Schema+".elsewhere (id INT PRIMARY KEY) ENGINE=InnoDB"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.ExecContext(ctx, "LOCK TABLES "+rig.Schema+".elsewhere WRITE"); err != nil {
-		t.Fatal(err)
-	}
+	unlock := lockTable(t, ctx, s, "elsewhere")
 	s.Load.ResetStalls()
 	send(t, ctx, s, `{"requestId":"no-lock"}`)
 	d := next(t, ctx, s)
@@ -47,9 +60,7 @@ func TestLockThatCannotBeHad(t *testing.T) {
 	if queued != 0 {
 		t.Errorf("%d sessions of ours are left in the server", queued)
 	}
-	if _, err := c.ExecContext(ctx, "UNLOCK TABLES"); err != nil {
-		t.Fatal(err)
-	}
+	unlock()
 	if t.Failed() {
 		t.Log(w.Log())
 	}
@@ -60,19 +71,10 @@ func TestLockThatComesFreeBetweenTheTries(t *testing.T) {
 	ctx, s := set(t, scene.Config{Writers: 2, MySQLYAML: "lock_tries: 200\nlock_timeout: 100ms\nlock_sleep: 50ms"})
 	w := work(t, ctx, s)
 	loaded(t, ctx, s)
-	c, err := s.MariaDB.DB().Conn(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
-	if _, err := c.ExecContext(ctx, "LOCK TABLES "+rig.Schema+".account WRITE"); err != nil {
-		t.Fatal(err)
-	}
+	unlock := lockTable(t, ctx, s, "account")
 	send(t, ctx, s, `{}`)
 	await(t, ctx, "a second try", func() bool { return strings.Count(w.Log(), `"stage":"lock"`) > 1 })
-	if _, err := c.ExecContext(ctx, "UNLOCK TABLES"); err != nil {
-		t.Fatal(err)
-	}
+	unlock()
 	d := next(t, ctx, s)
 	wants(t, d.Result, messages.Succeeded, "", messages.ConsistencyApplication)
 	if d.Result.Timings.LockTries < 2 {
