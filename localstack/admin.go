@@ -24,6 +24,10 @@ type faultJSON struct {
 type callJSON struct {
 	Time       time.Time         `json:"time"`
 	Operation  string            `json:"operation"`
+	Principal  string            `json:"principal"`
+	Source     string            `json:"source,omitempty"`
+	Region     string            `json:"region,omitempty"`
+	Resources  []string          `json:"resources,omitempty"`
 	State      string            `json:"state"`
 	DurationMS float64           `json:"durationMs"`
 	Effect     bool              `json:"effect"`
@@ -32,20 +36,6 @@ type callJSON struct {
 	Fault      string            `json:"fault,omitempty"`
 	Note       string            `json:"note,omitempty"`
 	Params     map[string]string `json:"params,omitempty"`
-}
-
-// volumeJSON is a volume under /_localstack/volumes. Device and File are paths of this machine, empty without data.
-type volumeJSON struct {
-	ID         string `json:"id"`
-	GiB        int    `json:"gib"`
-	Bytes      int64  `json:"bytes"`
-	Device     string `json:"device"`
-	Instance   string `json:"instance"`
-	Attachment string `json:"attachment"` // the device's name in the API: /dev/sdf
-	Root       bool   `json:"root"`
-	File       string `json:"file"`
-	SnapshotID string `json:"snapshotId"`
-	State      string `json:"state"`
 }
 
 type healthJSON struct {
@@ -69,13 +59,13 @@ func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request, body []byte)
 		out := []callJSON{}
 		for _, c := range s.Calls() {
 			out = append(out, callJSON{
-				c.Time.UTC(), c.Operation, c.State, float64(c.Duration.Microseconds()) / 1000, c.Effect, c.Status,
+				c.Time.UTC(), c.Operation, c.Principal, c.Source, c.Region, c.Resources, c.State, float64(c.Duration.Microseconds()) / 1000, c.Effect, c.Status,
 				c.Err, c.Fault, c.Note, c.Params,
 			})
 		}
 		writeJSON(w, out)
 	case "GET volumes":
-		writeJSON(w, s.ec2.volumeList())
+		writeJSON(w, s.ec2.Volumes())
 	case "GET faults":
 		writeJSON(w, s.faultsJSON())
 	case "PUT faults":
@@ -93,7 +83,7 @@ func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request, body []byte)
 
 func (s *Server) faultsJSON() []faultJSON {
 	out := []faultJSON{}
-	for _, f := range s.faults.list() {
+	for _, f := range s.faults.List() {
 		latency := ""
 		if f.Latency > 0 {
 			latency = f.Latency.String()
@@ -118,7 +108,10 @@ func readFaults(body []byte) ([]Fault, error) {
 				return nil, err
 			}
 		}
-		out = append(out, Fault{f.Operation, latency, f.Code, f.Status, f.After, f.Drop, f.Hang, f.Times})
+		out = append(out, Fault{
+			Operation: f.Operation, Latency: latency, Code: f.Code, Status: f.Status,
+			After: f.After, Drop: f.Drop, Hang: f.Hang, Times: f.Times,
+		})
 	}
 	return out, nil
 }
@@ -127,27 +120,4 @@ func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	// The client may be gone; there is nobody to tell.
 	_ = json.MarshalWrite(w, v, jsontext.Multiline(true), json.Deterministic(true))
-}
-
-func (s *ec2Service) volumeList() []volumeJSON {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.settle()
-	out := []volumeJSON{}
-	for _, v := range sorted(s.volumes, func(v *volume) int { return v.serial }) {
-		j := volumeJSON{
-			ID: v.id, GiB: v.gib, Instance: v.instance, Attachment: v.device, Root: v.root(), SnapshotID: v.from, State: v.state(),
-		}
-		if v.loop != nil {
-			j.Device = v.loop.path
-		}
-		if s.disks.real() {
-			j.File = s.disks.path(v.id)
-			if n, err := s.disks.size(v.id); err == nil {
-				j.Bytes = n
-			}
-		}
-		out = append(out, j)
-	}
-	return out
 }

@@ -14,6 +14,16 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"stillpoint/localstack/internal/calls"
+	"stillpoint/localstack/internal/clock"
+	"stillpoint/localstack/internal/disk"
+	"stillpoint/localstack/internal/ec2"
+	"stillpoint/localstack/internal/fault"
+	"stillpoint/localstack/internal/host"
+	"stillpoint/localstack/internal/identity"
+	"stillpoint/localstack/internal/sns"
+	"stillpoint/localstack/internal/sqs"
 )
 
 // Config says how to start a Server. The zero value is usable.
@@ -53,11 +63,13 @@ type Server struct {
 	life context.Context
 	end  context.CancelFunc
 
-	calls  callLog
-	faults faultSet
-	sqs    *sqsService
-	sns    *snsService
-	ec2    *ec2Service
+	clock  *clock.Clock
+	keys   *identity.Registry
+	calls  calls.Log
+	faults fault.Set
+	sqs    *sqs.Service
+	sns    *sns.Service
+	ec2    *ec2.Service
 
 	forget    func() bool // stops watching the context of Start
 	closeOnce sync.Once
@@ -107,11 +119,14 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Server{
 		config: c, log: log, listener: listener, served: make(chan struct{}), started: time.Now(),
-		life: life, end: end,
+		life: life, end: end, clock: clock.New(), keys: identity.New(c.AccountID, c.Region),
 	}
-	s.sqs = newSQS(s.URL(), c.Region, c.AccountID, log)
-	s.sns = newSNS(s.URL(), c.Region, c.AccountID, s.sqs, log)
-	s.ec2 = newEC2(c, &diskStore{dir: c.Dir}, log)
+	h := host.Host{
+		URL: s.URL(), Region: c.Region, Account: c.AccountID, Clock: s.clock, Log: log, Life: life, Invoke: s.invoke,
+	}
+	s.sqs = sqs.New(h)
+	s.sns = sns.New(h, s.sqs)
+	s.ec2 = ec2.New(h, &disk.Store{Dir: c.Dir}, c.SnapshotTime)
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
 
 	go func() {
@@ -172,9 +187,29 @@ func (s *Server) Env() []string {
 	}
 }
 
+// Fault makes calls of one operation slow or fail.
+type Fault = fault.Fault
+
+// SetFaults replaces all faults; none clears them. Of several for one operation the first that is not used up applies.
+func (s *Server) SetFaults(f ...Fault) { s.faults.Replace(f...) }
+
+// Call is an entry of the log of calls.
+type Call = calls.Call
+
+// Calls returns the last calls, the oldest first.
+func (s *Server) Calls() []Call { return s.calls.List() }
+
+// Now is the time that AWS has here: that of the machine, and what MoveClock put it forward by.
+func (s *Server) Now() time.Time { return s.clock.Now() }
+
+// MoveClock puts the clock forward and does what comes due on the way, one after the other, each at its own time: schedules fire,
+// messages become visible, snapshots are completed. Everything that AWS does by time goes by this clock; what a client waits for on
+// its connection (a long poll, a fault's latency) does not.
+func (s *Server) MoveClock(d time.Duration) { s.clock.Move(d) }
+
 // Device is the path of the loop device under an attached volume, such as /dev/loop3. It is false for a volume that is not
 // attached, that is a root volume, or that has no data.
-func (s *Server) Device(volumeID string) (string, bool) { return s.ec2.device(volumeID) }
+func (s *Server) Device(volumeID string) (string, bool) { return s.ec2.Device(volumeID) }
 
 // Close stops serving, ends calls that wait, and detaches every loop device that the server attached. It does not delete the
 // files in Dir. A device that is still mounted stays until it is unmounted, when the kernel detaches it; that is an error here.
@@ -190,8 +225,9 @@ func (s *Server) Close() error {
 			err = errors.Join(fmt.Errorf("cannot stop serving in good order: %w", err), s.http.Close())
 		}
 		<-s.served
-		s.sqs.close()
-		s.closeErr = errors.Join(err, s.ec2.close())
+		s.clock.End()
+		s.sqs.Close()
+		s.closeErr = errors.Join(err, s.ec2.Close())
 	})
 	return s.closeErr
 }

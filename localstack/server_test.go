@@ -104,11 +104,11 @@ func TestAdmin(t *testing.T) {
 	if status, body := c.request(t, "PUT", "/_localstack/faults", `[{"operation":"sts:*"},{"operatoin":"*"}]`, nil); status != 400 {
 		t.Errorf("a misspelt fault: %d %s", status, body)
 	}
-	if status, body := c.request(t, "PUT", "/_localstack/faults", `[{"operation":"sts:GetCallerIdentity","code":"Slow","status":503,"latency":"1ms","times":1}]`, nil); status != 200 || !strings.Contains(body, `"latency": "1ms"`) {
+	if status, body := c.request(t, "PUT", "/_localstack/faults", `[{"operation":"sns:ListTopics","code":"Slow","status":503,"latency":"1ms","times":1}]`, nil); status != 200 || !strings.Contains(body, `"latency": "1ms"`) {
 		t.Errorf("PUT faults: %d %s", status, body)
 	}
 	for i, want := range []int{503, 200} {
-		if status, body := c.request(t, "GET", "/?Action=GetCallerIdentity&Version=2011-06-15", "", nil); status != want {
+		if status, body := c.request(t, "GET", "/?Action=ListTopics&Version=2010-03-31", "", nil); status != want {
 			t.Errorf("call %d: %d %s, want %d", i, status, body, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package localstack
+package disk
 
 import (
 	"errors"
@@ -10,64 +10,64 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// diskStore keeps the backing files of volumes and snapshots in one folder: <id>.img. Without a folder it keeps nothing.
-type diskStore struct{ dir string }
+// Store keeps the backing files of volumes and snapshots in one folder: <id>.img. Without a folder it keeps nothing.
+type Store struct{ Dir string }
 
 // errLive says that a device was written to while its file was being copied.
 var errLive = errors.New("the device was written to while its file was copied; on a file system that can clone files (XFS with reflink, btrfs) this is no problem, elsewhere freeze it first")
 
-func (d *diskStore) real() bool { return d.dir != "" }
+func (d *Store) Real() bool { return d.Dir != "" }
 
-func (d *diskStore) path(id string) string { return filepath.Join(d.dir, id+".img") }
+func (d *Store) Path(id string) string { return filepath.Join(d.Dir, id+".img") }
 
-// create makes a sparse file of size bytes.
-func (d *diskStore) create(id string, size int64) error {
-	f, err := os.OpenFile(d.path(id), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+// Create makes a sparse file of size bytes.
+func (d *Store) Create(id string, size int64) error {
+	f, err := os.OpenFile(d.Path(id), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("cannot create the file of %s: %w", id, err)
 	}
 	if err := errors.Join(f.Truncate(size), f.Close()); err != nil {
-		return fmt.Errorf("cannot size the file of %s: %w", id, errors.Join(err, os.Remove(d.path(id))))
+		return fmt.Errorf("cannot size the file of %s: %w", id, errors.Join(err, os.Remove(d.Path(id))))
 	}
 	return nil
 }
 
-// size is in bytes.
-func (d *diskStore) size(id string) (int64, error) {
-	info, err := os.Stat(d.path(id))
+// Size is in bytes.
+func (d *Store) Size(id string) (int64, error) {
+	info, err := os.Stat(d.Path(id))
 	if err != nil {
 		return 0, fmt.Errorf("cannot see the size of %s: %w", id, err)
 	}
 	return info.Size(), nil
 }
 
-func (d *diskStore) remove(id string) error {
-	if err := os.Remove(d.path(id)); err != nil {
+func (d *Store) Remove(id string) error {
+	if err := os.Remove(d.Path(id)); err != nil {
 		return fmt.Errorf("cannot delete the file of %s: %w", id, err)
 	}
 	return nil
 }
 
-// clone makes the file of to from that of from, as that is at one moment, and makes it at least size bytes long. It says how:
+// Clone makes the file of to from that of from, as that is at one moment, and makes it at least size bytes long. It says how:
 // "ficlone" or "copy". dev is the loop device of from, nil for none.
 //
 // Nothing is flushed first. What a frozen file system has written is on the device, and so in the file; what is still in a page
 // cache above the device is not on the disk, and does not belong into a snapshot. FICLONE keeps writers out of the file while
 // it works. A copy does not: the device's counters must prove that nobody wrote, else it is errLive.
-func (d *diskStore) clone(from, to string, size int64, dev *loopDevice) (how string, err error) {
-	src, err := os.Open(d.path(from))
+func (d *Store) Clone(from, to string, size int64, dev *Loop) (how string, err error) {
+	src, err := os.Open(d.Path(from))
 	if err != nil {
 		return "", fmt.Errorf("cannot clone %s: %w", from, err)
 	}
 	defer src.Close()
-	dst, err := os.OpenFile(d.path(to), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	dst, err := os.OpenFile(d.Path(to), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return "", fmt.Errorf("cannot clone %s to %s: %w", from, to, err)
 	}
 	defer func() {
 		err = errors.Join(err, dst.Close())
 		if err != nil {
-			err = fmt.Errorf("cannot clone %s to %s: %w", from, to, errors.Join(err, os.Remove(d.path(to))))
+			err = fmt.Errorf("cannot clone %s to %s: %w", from, to, errors.Join(err, os.Remove(d.Path(to))))
 		}
 	}()
 
@@ -91,19 +91,19 @@ func (d *diskStore) clone(from, to string, size int64, dev *loopDevice) (how str
 }
 
 // copyStill copies src, and again if its device was written to meanwhile, three times in all.
-func copyStill(dst, src *os.File, dev *loopDevice) error {
+func copyStill(dst, src *os.File, dev *Loop) error {
 	if dev == nil {
 		return copySparse(dst, src)
 	}
 	for range 3 {
-		before, busy, err := dev.writes()
+		before, busy, err := dev.Writes()
 		if err != nil {
 			return err
 		}
 		if err := copySparse(dst, src); err != nil {
 			return err
 		}
-		after, busyNow, err := dev.writes()
+		after, busyNow, err := dev.Writes()
 		if err != nil {
 			return err
 		}

@@ -1,20 +1,21 @@
-package localstack
+package wire
 
 import (
 	"fmt"
 	"net/http"
 )
 
-// apiError is an error as AWS answers it. It is no Go error on purpose: what reaches a client is decided where it is made.
-type apiError struct {
+// Error is an error as AWS answers it. It is no Go error on purpose: what reaches a client is decided where it is made.
+type Error struct {
 	Code    string // as clients see it: "InvalidSnapshot.NotFound", "ReceiptHandleIsInvalid"
 	Message string
 	Status  int    // zero: what AWS uses for Code, else 400
 	Type    string // the JSON protocol's name of the error where it differs from Code: "QueueDoesNotExist"
 }
 
-func errf(code, format string, args ...any) *apiError {
-	return &apiError{Code: code, Message: fmt.Sprintf(format, args...)}
+// Errorf makes an Error with the status that AWS uses for code.
+func Errorf(code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
 // statuses are the HTTP statuses of AWS's common errors that are not 400.
@@ -24,6 +25,8 @@ var statuses = map[string]int{
 	"Unavailable":             http.StatusServiceUnavailable,
 	"InsufficientCapacity":    http.StatusInternalServerError,
 	"InternalError":           http.StatusInternalServerError,
+	"InternalException":       http.StatusInternalServerError,
+	"InternalServerException": http.StatusInternalServerError,
 	"InternalFailure":         http.StatusInternalServerError,
 	"InternalServiceError":    http.StatusInternalServerError,
 	"UnauthorizedOperation":   http.StatusForbidden,
@@ -38,7 +41,8 @@ var statuses = map[string]int{
 	"InsufficientVolumeCount": http.StatusServiceUnavailable,
 }
 
-func (e *apiError) status() int {
+// HTTPStatus is the status of the answer.
+func (e *Error) HTTPStatus() int {
 	if e.Status != 0 {
 		return e.Status
 	}
@@ -48,5 +52,13 @@ func (e *apiError) status() int {
 	return http.StatusBadRequest
 }
 
-// receiver tells whether the error is the service's fault, as against the sender's.
-func (e *apiError) receiver() bool { return e.status() >= http.StatusInternalServerError }
+// Receiver tells whether the error is the service's fault, as against the sender's.
+func (e *Error) Receiver() bool { return e.HTTPStatus() >= http.StatusInternalServerError }
+
+// Fault says whose fault the error is: "Sender" or "Receiver".
+func (e *Error) Fault() string {
+	if e.Receiver() {
+		return "Receiver"
+	}
+	return "Sender"
+}

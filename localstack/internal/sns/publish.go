@@ -1,12 +1,14 @@
-package localstack
+package sns
 
 import (
 	"encoding/base64"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
+
+	"stillpoint/localstack/internal/sqs"
+	"stillpoint/localstack/internal/wire"
 )
 
 // maxPublish is the limit of a topic that has no MaximumMessageSize: body and attributes, in bytes.
@@ -35,55 +37,55 @@ type notificationAttribute struct {
 	Value string
 }
 
-func (s *snsService) publish(q query) ([]node, *apiError) {
-	arn := q.get("TopicArn")
+func (s *Service) publish(q wire.Query) ([]wire.Node, *wire.Error) {
+	arn := q.Get("TopicArn")
 	if arn == "" {
-		arn = q.get("TargetArn")
+		arn = q.Get("TargetArn")
 	}
 	t, apiErr := s.topic(arn)
 	if apiErr != nil {
 		return nil, apiErr
 	}
-	message, subject := q.get("Message"), q.get("Subject")
+	message, subject := q.Get("Message"), q.Get("Subject")
 	if message == "" {
-		return nil, errf("InvalidParameter", "Invalid parameter: Empty message")
+		return nil, wire.Errorf("InvalidParameter", "Invalid parameter: Empty message")
 	}
-	if q.has("Subject") {
+	if q.Has("Subject") {
 		if why := badSubject(subject); why != "" {
-			return nil, errf("InvalidParameter", "Invalid parameter: Subject Reason: %s", why)
+			return nil, wire.Errorf("InvalidParameter", "Invalid parameter: Subject Reason: %s", why)
 		}
 	}
-	if q.get("MessageGroupId") != "" || q.get("MessageDeduplicationId") != "" {
-		return nil, errf("InvalidParameter", "Invalid parameter: localstack has no FIFO topics: MessageGroupId and MessageDeduplicationId are refused")
+	if q.Get("MessageGroupId") != "" || q.Get("MessageDeduplicationId") != "" {
+		return nil, wire.Errorf("InvalidParameter", "Invalid parameter: localstack has no FIFO topics: MessageGroupId and MessageDeduplicationId are refused")
 	}
 	attributes, apiErr := messageAttributes(q)
 	if apiErr != nil {
 		return nil, apiErr
 	}
-	if messageSize(message, attributes) > maxPublish {
-		return nil, errf("InvalidParameter", "Invalid parameter: Message too long")
+	if sqs.MessageSize(message, attributes) > maxPublish {
+		return nil, wire.Errorf("InvalidParameter", "Invalid parameter: Message too long")
 	}
-	switch q.get("MessageStructure") {
+	switch q.Get("MessageStructure") {
 	case "":
 	case "json":
 		if message, apiErr = forSQS(message); apiErr != nil {
 			return nil, apiErr
 		}
 	default:
-		return nil, errf("InvalidParameter", "Invalid parameter: MessageStructure")
+		return nil, wire.Errorf("InvalidParameter", "Invalid parameter: MessageStructure")
 	}
 	id := uuid.NewString()
 	for _, sub := range t.subscriptions {
 		s.deliver(t, sub, id, subject, message, attributes)
 	}
-	return []node{el("MessageId", id)}, nil
+	return []wire.Node{wire.El("MessageId", id)}, nil
 }
 
 // forSQS picks what an SQS subscriber gets of a message that has a text per protocol.
-func forSQS(message string) (string, *apiError) {
+func forSQS(message string) (string, *wire.Error) {
 	var texts map[string]jsontext.Value
 	if err := json.Unmarshal([]byte(message), &texts); err != nil {
-		return "", errf("InvalidParameter", "Invalid parameter: Message Structure - JSON message body failed to parse")
+		return "", wire.Errorf("InvalidParameter", "Invalid parameter: Message Structure - JSON message body failed to parse")
 	}
 	for _, key := range []string{"sqs", "default"} {
 		var text string
@@ -93,13 +95,13 @@ func forSQS(message string) (string, *apiError) {
 			}
 		}
 	}
-	return "", errf("InvalidParameter", "Invalid parameter: Message Structure - No default entry in JSON message body")
+	return "", wire.Errorf("InvalidParameter", "Invalid parameter: Message Structure - No default entry in JSON message body")
 }
 
 // deliver puts a message into the queue of a subscription before the publisher gets its answer; on AWS it is a moment later.
 // One that cannot be delivered is lost, as there, but with a warning.
-func (s *snsService) deliver(t *topic, sub *subscription, id, subject, message string, attributes map[string]attribute) {
-	warn := s.log.Warn().Str("topic", t.arn).Str("endpoint", sub.endpoint).Str("message_id", id)
+func (s *Service) deliver(t *topic, sub *subscription, id, subject, message string, attributes map[string]sqs.Attribute) {
+	warn := s.Log.Warn().Str("topic", t.arn).Str("endpoint", sub.endpoint).Str("message_id", id)
 	body := message
 	if sub.raw && len(attributes) > maxRawAttributes {
 		warn.Int("attributes", len(attributes)).Msg("message discarded: raw delivery to SQS carries ten attributes")
@@ -116,10 +118,10 @@ func (s *snsService) deliver(t *topic, sub *subscription, id, subject, message s
 		}
 		text, err := json.Marshal(notification{
 			Type: "Notification", MessageId: id, TopicArn: t.arn, Subject: subject, Message: message,
-			Timestamp:        time.Now().UTC().Format("2006-01-02T15:04:05.000Z"),
+			Timestamp:        s.Clock.Now().UTC().Format("2006-01-02T15:04:05.000Z"),
 			SignatureVersion: "1", Signature: base64.StdEncoding.EncodeToString([]byte("localstack does not sign")),
-			SigningCertURL:    s.base + "/SimpleNotificationService.pem",
-			UnsubscribeURL:    s.base + "/?Action=Unsubscribe&SubscriptionArn=" + sub.arn,
+			SigningCertURL:    s.URL + "/SimpleNotificationService.pem",
+			UnsubscribeURL:    s.URL + "/?Action=Unsubscribe&SubscriptionArn=" + sub.arn,
 			MessageAttributes: shown,
 		}, json.Deterministic(true))
 		if err != nil {
@@ -128,14 +130,8 @@ func (s *snsService) deliver(t *topic, sub *subscription, id, subject, message s
 		}
 		body, attributes = string(text), nil
 	}
-	s.sqs.mu.Lock()
-	defer s.sqs.mu.Unlock()
-	to := s.sqs.byARN(sub.endpoint)
-	if to == nil {
-		warn.Msg("message discarded: its queue does not exist")
-		return
-	}
-	if _, apiErr := s.sqs.send(to, sendInput{MessageBody: &body, MessageAttributes: attributes}); apiErr != nil {
-		warn.Str("error", apiErr.Message).Msg("message discarded: its queue refuses it")
+	caller := wire.Caller{Principal: "sns.amazonaws.com", Account: s.Account, Region: s.Region, Source: t.arn}
+	if _, apiErr := s.Invoke(s.Life, caller, s.sqs.Deliver(sub.endpoint, sqs.Message{Body: body, Attributes: attributes})); apiErr != nil {
+		warn.Str("error", apiErr.Message).Msg("message discarded: it cannot be put into its queue")
 	}
 }

@@ -1,4 +1,5 @@
-package localstack
+// Package fault makes calls slow, lose their answers, or fail, as they are told to.
+package fault
 
 import (
 	"sync"
@@ -33,26 +34,46 @@ type Fault struct {
 	Times int
 }
 
-type faultSet struct {
+// Fails tells whether the call ends otherwise than it would.
+func (f Fault) Fails() bool { return f.Code != "" || f.Drop || f.Hang }
+
+// String says in a word what the fault does to a call, for the log; empty for nothing.
+func (f Fault) String() string {
+	switch {
+	case f.Hang:
+		return "hang"
+	case f.Drop:
+		return "drop"
+	case f.Code != "":
+		return f.Code
+	case f.Latency > 0:
+		return "latency"
+	}
+	return ""
+}
+
+// Set holds the faults that are set. Its zero value holds none.
+type Set struct {
 	mu     sync.Mutex
 	faults []Fault
 }
 
-// SetFaults replaces all faults; none clears them. Of several for one operation the first that is not used up applies.
-func (s *Server) SetFaults(f ...Fault) {
-	s.faults.mu.Lock()
-	defer s.faults.mu.Unlock()
-	s.faults.faults = append([]Fault(nil), f...)
+// Replace sets the faults in place of all others; none clears them.
+func (s *Set) Replace(f ...Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append([]Fault(nil), f...)
 }
 
-func (s *faultSet) list() []Fault {
+// List returns the faults that are set, with how often they still apply.
+func (s *Set) List() []Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Fault{}, s.faults...)
 }
 
-// take finds the fault for a call and counts it. The zero Fault: none.
-func (s *faultSet) take(operation string) Fault {
+// Take finds the fault for a call and counts it. The zero Fault: none.
+func (s *Set) Take(operation string) Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, f := range s.faults {

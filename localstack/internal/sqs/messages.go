@@ -1,4 +1,4 @@
-package localstack
+package sqs
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"stillpoint/localstack/internal/wire"
 )
 
 const maxVisibility = 43_200 // seconds
@@ -19,8 +21,8 @@ type sendInput struct {
 	Id                      string // in batches
 	MessageBody             *string
 	DelaySeconds            *int
-	MessageAttributes       map[string]attribute
-	MessageSystemAttributes map[string]attribute
+	MessageAttributes       map[string]Attribute
+	MessageSystemAttributes map[string]Attribute
 	MessageGroupId          string
 	MessageDeduplicationId  string
 }
@@ -33,7 +35,7 @@ type sendOutput struct {
 	MD5OfMessageSystemAttributes string `json:",omitempty"`
 }
 
-func (s *sqsService) sendMessage(_ context.Context, _ *record, in sendInput) (sendOutput, *apiError) {
+func (s *Service) sendMessage(_ context.Context, _ *wire.Call, in sendInput) (sendOutput, *wire.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q, apiErr := s.find(in.QueueUrl)
@@ -43,36 +45,36 @@ func (s *sqsService) sendMessage(_ context.Context, _ *record, in sendInput) (se
 	return s.send(q, in)
 }
 
-func (s *sqsService) send(q *queue, in sendInput) (sendOutput, *apiError) {
+func (s *Service) send(q *queue, in sendInput) (sendOutput, *wire.Error) {
 	switch {
 	case in.MessageBody == nil:
-		return sendOutput{}, errf("MissingParameter", "The request must contain the parameter MessageBody.")
+		return sendOutput{}, wire.Errorf("MissingParameter", "The request must contain the parameter MessageBody.")
 	case *in.MessageBody == "":
-		return sendOutput{}, errf("InvalidParameterValue", "The request must contain the parameter MessageBody.")
+		return sendOutput{}, wire.Errorf("InvalidParameterValue", "The request must contain the parameter MessageBody.")
 	case in.MessageDeduplicationId != "":
-		return sendOutput{}, errf("InvalidParameterValue", "The request include parameter that is not valid for this queue type: MessageDeduplicationId")
+		return sendOutput{}, wire.Errorf("InvalidParameterValue", "The request include parameter that is not valid for this queue type: MessageDeduplicationId")
 	case in.MessageGroupId != "":
-		return sendOutput{}, errf("AWS.SimpleQueueService.UnsupportedOperation", "localstack has no fair queues: MessageGroupId is refused")
+		return sendOutput{}, wire.Errorf("AWS.SimpleQueueService.UnsupportedOperation", "localstack has no fair queues: MessageGroupId is refused")
 	case !validText(*in.MessageBody):
-		return sendOutput{}, errf("InvalidMessageContents", "Invalid characters found in the message body.")
+		return sendOutput{}, wire.Errorf("InvalidMessageContents", "Invalid characters found in the message body.")
 	}
 	if apiErr := checkAttributes(in.MessageAttributes); apiErr != nil {
 		return sendOutput{}, apiErr
 	}
-	if size := messageSize(*in.MessageBody, in.MessageAttributes); size > q.maxSize {
-		return sendOutput{}, errf("InvalidParameterValue", "One or more parameters are invalid. Reason: Message must be shorter than %d bytes.", q.maxSize)
+	if size := MessageSize(*in.MessageBody, in.MessageAttributes); size > q.maxSize {
+		return sendOutput{}, wire.Errorf("InvalidParameterValue", "One or more parameters are invalid. Reason: Message must be shorter than %d bytes.", q.maxSize)
 	}
 	delay := q.delay
 	if in.DelaySeconds != nil {
 		if *in.DelaySeconds < 0 || *in.DelaySeconds > 900 {
-			return sendOutput{}, errf("InvalidParameterValue", "Value %d for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= 900.", *in.DelaySeconds)
+			return sendOutput{}, wire.Errorf("InvalidParameterValue", "Value %d for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= 900.", *in.DelaySeconds)
 		}
 		delay = time.Duration(*in.DelaySeconds) * time.Second
 	}
 	system := map[string]string{}
 	for name, a := range in.MessageSystemAttributes {
 		if name != "AWSTraceHeader" || a.StringValue == nil {
-			return sendOutput{}, errf("InvalidParameterValue", "Message system attribute name '%s' is invalid.", name)
+			return sendOutput{}, wire.Errorf("InvalidParameterValue", "Message system attribute name '%s' is invalid.", name)
 		}
 		system[name] = *a.StringValue
 	}
@@ -109,7 +111,7 @@ type receivedMessage struct {
 	MD5OfBody              string
 	Body                   string
 	Attributes             map[string]string    `json:",omitempty"`
-	MessageAttributes      map[string]attribute `json:",omitempty"`
+	MessageAttributes      map[string]Attribute `json:",omitempty"`
 	MD5OfMessageAttributes string               `json:",omitempty"`
 }
 
@@ -118,17 +120,17 @@ type receiveOutput struct {
 }
 
 // within checks a number that may be missing.
-func within(name string, value *int, low, high, missing int) (int, *apiError) {
+func within(name string, value *int, low, high, missing int) (int, *wire.Error) {
 	if value == nil {
 		return missing, nil
 	}
 	if *value < low || *value > high {
-		return 0, errf("InvalidParameterValue", "Value %d for parameter %s is invalid. Reason: Must be between %d and %d, if provided.", *value, name, low, high)
+		return 0, wire.Errorf("InvalidParameterValue", "Value %d for parameter %s is invalid. Reason: Must be between %d and %d, if provided.", *value, name, low, high)
 	}
 	return *value, nil
 }
 
-func (s *sqsService) receiveMessage(ctx context.Context, rec *record, in receiveInput) (receiveOutput, *apiError) {
+func (s *Service) receiveMessage(ctx context.Context, c *wire.Call, in receiveInput) (receiveOutput, *wire.Error) {
 	s.mu.Lock()
 	q, apiErr := s.find(in.QueueUrl)
 	if apiErr != nil {
@@ -138,7 +140,7 @@ func (s *sqsService) receiveMessage(ctx context.Context, rec *record, in receive
 	limit, err1 := within("MaxNumberOfMessages", in.MaxNumberOfMessages, 1, 10, 1)
 	hidden, err2 := within("VisibilityTimeout", in.VisibilityTimeout, 0, maxVisibility, int(q.visibility/time.Second))
 	wait, err3 := within("WaitTimeSeconds", in.WaitTimeSeconds, 0, 20, int(q.wait/time.Second))
-	for _, e := range []*apiError{err1, err2, err3} {
+	for _, e := range []*wire.Error{err1, err2, err3} {
 		if e != nil {
 			s.mu.Unlock()
 			return receiveOutput{}, e
@@ -154,7 +156,7 @@ func (s *sqsService) receiveMessage(ctx context.Context, rec *record, in receive
 	s.mu.Unlock()
 
 	if waits {
-		rec.waiting()
+		c.Waiting()
 		timer := time.NewTimer(time.Duration(wait) * time.Second)
 		defer timer.Stop()
 		select {
@@ -180,12 +182,12 @@ func (q *queue) leave(p *poll) {
 }
 
 // output shows of the messages what was asked for.
-func (in receiveInput) output(s *sqsService, got []delivery) receiveOutput {
+func (in receiveInput) output(s *Service, got []delivery) receiveOutput {
 	var out receiveOutput
 	asked := append(slices.Clone(in.AttributeNames), in.MessageSystemAttributeNames...)
 	for _, d := range got {
 		system := map[string]string{
-			"SenderId":                         s.account,
+			"SenderId":                         s.Account,
 			"SentTimestamp":                    millis(d.sentAt),
 			"ApproximateReceiveCount":          strconv.Itoa(d.receives),
 			"ApproximateFirstReceiveTimestamp": millis(d.firstReceive),
@@ -198,7 +200,7 @@ func (in receiveInput) output(s *sqsService, got []delivery) receiveOutput {
 			maps.DeleteFunc(system, func(name, _ string) bool { return !slices.Contains(asked, name) })
 		}
 		attributes := maps.Clone(d.attributes)
-		maps.DeleteFunc(attributes, func(name string, _ attribute) bool { return !wanted(name, in.MessageAttributeNames) })
+		maps.DeleteFunc(attributes, func(name string, _ Attribute) bool { return !wanted(name, in.MessageAttributeNames) })
 		out.Messages = append(out.Messages, receivedMessage{
 			MessageId: d.id, ReceiptHandle: d.handle, MD5OfBody: md5Text(d.body), Body: d.body,
 			Attributes: system, MessageAttributes: attributes, MD5OfMessageAttributes: md5Attributes(attributes),
@@ -226,7 +228,7 @@ type handleInput struct {
 	VisibilityTimeout *int
 }
 
-func (s *sqsService) deleteMessage(_ context.Context, _ *record, in handleInput) (struct{}, *apiError) {
+func (s *Service) deleteMessage(_ context.Context, _ *wire.Call, in handleInput) (struct{}, *wire.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q, apiErr := s.find(in.QueueUrl)
@@ -238,7 +240,7 @@ func (s *sqsService) deleteMessage(_ context.Context, _ *record, in handleInput)
 
 // remove deletes the message of a handle. A handle from before the last receive succeeds and deletes nothing, as the
 // documentation of DeleteMessage warns; one whose visibility timeout has passed still deletes.
-func (s *sqsService) remove(q *queue, in handleInput) *apiError {
+func (s *Service) remove(q *queue, in handleInput) *wire.Error {
 	m, current, apiErr := s.receipt(q, in.ReceiptHandle)
 	if apiErr == nil && m != nil && current {
 		q.remove(m)
@@ -246,7 +248,7 @@ func (s *sqsService) remove(q *queue, in handleInput) *apiError {
 	return apiErr
 }
 
-func (s *sqsService) changeVisibility(_ context.Context, _ *record, in handleInput) (struct{}, *apiError) {
+func (s *Service) changeVisibility(_ context.Context, _ *wire.Call, in handleInput) (struct{}, *wire.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q, apiErr := s.find(in.QueueUrl)
@@ -259,27 +261,27 @@ func (s *sqsService) changeVisibility(_ context.Context, _ *record, in handleInp
 // hide sets the visibility timeout of a message, from now. A handle that was superseded by a later receive, or whose message was
 // deleted, is an error. One whose timeout has passed while nobody received the message again is answered with success and has no
 // effect: LocalStack's pull request 9632 validated this against AWS.
-func (s *sqsService) hide(q *queue, in handleInput) *apiError {
+func (s *Service) hide(q *queue, in handleInput) *wire.Error {
 	if in.VisibilityTimeout == nil {
-		return errf("MissingParameter", "The request must contain the parameter VisibilityTimeout.")
+		return wire.Errorf("MissingParameter", "The request must contain the parameter VisibilityTimeout.")
 	}
 	if n := *in.VisibilityTimeout; n < 0 || n > maxVisibility {
-		return errf("InvalidParameterValue", "Value %d for parameter VisibilityTimeout is invalid. Reason: VisibilityTimeout must be an integer between 0 and %d.", n, maxVisibility)
+		return wire.Errorf("InvalidParameterValue", "Value %d for parameter VisibilityTimeout is invalid. Reason: VisibilityTimeout must be an integer between 0 and %d.", n, maxVisibility)
 	}
 	m, current, apiErr := s.receipt(q, in.ReceiptHandle)
 	if apiErr != nil {
 		return apiErr
 	}
 	if m == nil || !current {
-		return errf("InvalidParameterValue", "Value %s for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for visibility timeout change.", in.ReceiptHandle)
+		return wire.Errorf("InvalidParameterValue", "Value %s for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for visibility timeout change.", in.ReceiptHandle)
 	}
-	now := time.Now()
+	now := s.Clock.Now()
 	if !m.visibleAt.After(now) {
 		return nil
 	}
 	until := now.Add(time.Duration(*in.VisibilityTimeout) * time.Second)
 	if until.Sub(m.lastReceive) > maxVisibility*time.Second {
-		return errf("InvalidParameterValue", "Value %d for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for the message is beyond the limit [%d seconds].", *in.VisibilityTimeout, maxVisibility)
+		return wire.Errorf("InvalidParameterValue", "Value %d for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for the message is beyond the limit [%d seconds].", *in.VisibilityTimeout, maxVisibility)
 	}
 	m.visibleAt = until
 	s.pump(q)
@@ -305,31 +307,31 @@ type batchError struct {
 
 type batchID struct{ Id string }
 
-func (s *sqsService) sendMessageBatch(_ context.Context, _ *record, in batchInput[sendInput]) (batchOutput[sendOutput], *apiError) {
+func (s *Service) sendMessageBatch(_ context.Context, _ *wire.Call, in batchInput[sendInput]) (batchOutput[sendOutput], *wire.Error) {
 	total := 0
 	for _, e := range in.Entries {
 		if e.MessageBody != nil {
-			total += messageSize(*e.MessageBody, e.MessageAttributes)
+			total += MessageSize(*e.MessageBody, e.MessageAttributes)
 		}
 	}
 	if total > 1<<20 {
-		return batchOutput[sendOutput]{}, &apiError{Code: "AWS.SimpleQueueService.BatchRequestTooLong", Type: "BatchRequestTooLong", Message: "Batch requests cannot be longer than 1048576 bytes."}
+		return batchOutput[sendOutput]{}, &wire.Error{Code: "AWS.SimpleQueueService.BatchRequestTooLong", Type: "BatchRequestTooLong", Message: "Batch requests cannot be longer than 1048576 bytes."}
 	}
-	return batch(s, in, func(e sendInput) string { return e.Id }, func(q *queue, e sendInput) (sendOutput, *apiError) {
+	return batch(s, in, func(e sendInput) string { return e.Id }, func(q *queue, e sendInput) (sendOutput, *wire.Error) {
 		out, apiErr := s.send(q, e)
 		out.Id = e.Id
 		return out, apiErr
 	})
 }
 
-func (s *sqsService) deleteMessageBatch(_ context.Context, _ *record, in batchInput[handleInput]) (batchOutput[batchID], *apiError) {
-	return batch(s, in, func(e handleInput) string { return e.Id }, func(q *queue, e handleInput) (batchID, *apiError) {
+func (s *Service) deleteMessageBatch(_ context.Context, _ *wire.Call, in batchInput[handleInput]) (batchOutput[batchID], *wire.Error) {
+	return batch(s, in, func(e handleInput) string { return e.Id }, func(q *queue, e handleInput) (batchID, *wire.Error) {
 		return batchID{e.Id}, s.remove(q, e)
 	})
 }
 
-func (s *sqsService) changeVisibilityBatch(_ context.Context, _ *record, in batchInput[handleInput]) (batchOutput[batchID], *apiError) {
-	return batch(s, in, func(e handleInput) string { return e.Id }, func(q *queue, e handleInput) (batchID, *apiError) {
+func (s *Service) changeVisibilityBatch(_ context.Context, _ *wire.Call, in batchInput[handleInput]) (batchOutput[batchID], *wire.Error) {
+	return batch(s, in, func(e handleInput) string { return e.Id }, func(q *queue, e handleInput) (batchID, *wire.Error) {
 		return batchID{e.Id}, s.hide(q, e)
 	})
 }
@@ -337,7 +339,7 @@ func (s *sqsService) changeVisibilityBatch(_ context.Context, _ *record, in batc
 var batchEntryID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,80}$`)
 
 // batch checks the entries and does f for each; an entry that fails does not stop the rest.
-func batch[In, Out any](s *sqsService, in batchInput[In], id func(In) string, f func(*queue, In) (Out, *apiError)) (batchOutput[Out], *apiError) {
+func batch[In, Out any](s *Service, in batchInput[In], id func(In) string, f func(*queue, In) (Out, *wire.Error)) (batchOutput[Out], *wire.Error) {
 	out := batchOutput[Out]{Successful: []Out{}, Failed: []batchError{}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -347,24 +349,24 @@ func batch[In, Out any](s *sqsService, in batchInput[In], id func(In) string, f 
 	}
 	switch {
 	case len(in.Entries) == 0:
-		return out, errf("AWS.SimpleQueueService.EmptyBatchRequest", "There should be at least one entry in the request.")
+		return out, wire.Errorf("AWS.SimpleQueueService.EmptyBatchRequest", "There should be at least one entry in the request.")
 	case len(in.Entries) > 10:
-		return out, errf("AWS.SimpleQueueService.TooManyEntriesInBatchRequest", "Maximum number of entries per request are 10. You have sent %d.", len(in.Entries))
+		return out, wire.Errorf("AWS.SimpleQueueService.TooManyEntriesInBatchRequest", "Maximum number of entries per request are 10. You have sent %d.", len(in.Entries))
 	}
 	seen := map[string]bool{}
 	for _, e := range in.Entries {
 		if seen[id(e)] {
-			return out, errf("AWS.SimpleQueueService.BatchEntryIdsNotDistinct", "Id %s repeated.", id(e))
+			return out, wire.Errorf("AWS.SimpleQueueService.BatchEntryIdsNotDistinct", "Id %s repeated.", id(e))
 		}
 		if !batchEntryID.MatchString(id(e)) {
-			return out, &apiError{Code: "AWS.SimpleQueueService.InvalidBatchEntryId", Type: "InvalidBatchEntryId", Message: fmt.Sprintf("The batch entry id %q is not valid.", id(e))}
+			return out, &wire.Error{Code: "AWS.SimpleQueueService.InvalidBatchEntryId", Type: "InvalidBatchEntryId", Message: fmt.Sprintf("The batch entry id %q is not valid.", id(e))}
 		}
 		seen[id(e)] = true
 	}
 	for _, e := range in.Entries {
 		done, apiErr := f(q, e)
 		if apiErr != nil {
-			out.Failed = append(out.Failed, batchError{Id: id(e), SenderFault: !apiErr.receiver(), Code: apiErr.Code, Message: apiErr.Message})
+			out.Failed = append(out.Failed, batchError{Id: id(e), SenderFault: !apiErr.Receiver(), Code: apiErr.Code, Message: apiErr.Message})
 			continue
 		}
 		out.Successful = append(out.Successful, done)

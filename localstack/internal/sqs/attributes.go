@@ -1,4 +1,4 @@
-package localstack
+package sqs
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"stillpoint/localstack/internal/wire"
 )
 
 // redrivePolicy is JSON inside an attribute. The count may be a number or a string there.
@@ -36,16 +38,16 @@ type createQueueInput struct {
 
 type queueURLOutput struct{ QueueUrl string }
 
-func (s *sqsService) createQueue(_ context.Context, _ *record, in createQueueInput) (queueURLOutput, *apiError) {
+func (s *Service) createQueue(_ context.Context, _ *wire.Call, in createQueueInput) (queueURLOutput, *wire.Error) {
 	switch {
 	case strings.HasSuffix(in.QueueName, ".fifo") || in.Attributes["FifoQueue"] != "":
-		return queueURLOutput{}, errf("InvalidParameterValue", "localstack has no FIFO queues: %q is refused", in.QueueName)
+		return queueURLOutput{}, wire.Errorf("InvalidParameterValue", "localstack has no FIFO queues: %q is refused", in.QueueName)
 	case !queueName.MatchString(in.QueueName):
-		return queueURLOutput{}, errf("InvalidParameterValue", "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length")
+		return queueURLOutput{}, wire.Errorf("InvalidParameterValue", "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := s.Clock.Now()
 	q := &queue{
 		name: in.QueueName, created: now, modified: now,
 		visibility: 30 * time.Second, retention: 4 * 24 * time.Hour, maxSize: 1 << 20,
@@ -61,7 +63,7 @@ func (s *sqsService) createQueue(_ context.Context, _ *record, in createQueueInp
 		have, want := s.allAttributes(old), s.allAttributes(q)
 		for name := range in.Attributes {
 			if have[name] != want[name] {
-				return queueURLOutput{}, errf("QueueAlreadyExists", "A queue already exists with the same name and a different value for attribute %s", name)
+				return queueURLOutput{}, wire.Errorf("QueueAlreadyExists", "A queue already exists with the same name and a different value for attribute %s", name)
 			}
 		}
 		return queueURLOutput{s.url(old)}, nil
@@ -71,19 +73,19 @@ func (s *sqsService) createQueue(_ context.Context, _ *record, in createQueueInp
 }
 
 // setAttributes changes q only if all of the attributes are valid.
-func (s *sqsService) setAttributes(q *queue, attributes map[string]string) *apiError {
+func (s *Service) setAttributes(q *queue, attributes map[string]string) *wire.Error {
 	next := *q
 	next.attributes = maps.Clone(q.attributes)
-	seconds := func(name, text string, low, high int, to *time.Duration) *apiError {
+	seconds := func(name, text string, low, high int, to *time.Duration) *wire.Error {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < low || n > high {
-			return errf("InvalidAttributeValue", "Invalid value for the parameter %s.", name)
+			return wire.Errorf("InvalidAttributeValue", "Invalid value for the parameter %s.", name)
 		}
 		*to = time.Duration(n) * time.Second
 		return nil
 	}
 	for name, text := range attributes {
-		var apiErr *apiError
+		var apiErr *wire.Error
 		switch name {
 		case "VisibilityTimeout":
 			apiErr = seconds(name, text, 0, maxVisibility, &next.visibility)
@@ -96,7 +98,7 @@ func (s *sqsService) setAttributes(q *queue, attributes map[string]string) *apiE
 		case "MaximumMessageSize":
 			n, err := strconv.Atoi(text)
 			if err != nil || n < 1024 || n > 1<<20 {
-				apiErr = errf("InvalidAttributeValue", "Invalid value for the parameter %s.", name)
+				apiErr = wire.Errorf("InvalidAttributeValue", "Invalid value for the parameter %s.", name)
 			}
 			next.maxSize = n
 		case "RedrivePolicy":
@@ -104,28 +106,28 @@ func (s *sqsService) setAttributes(q *queue, attributes map[string]string) *apiE
 			if text != "" {
 				err := json.Unmarshal([]byte(text), &next.redrive)
 				if err != nil || next.redrive.MaxReceiveCount < 1 || next.redrive.MaxReceiveCount > 1000 {
-					apiErr = errf("InvalidParameterValue", "Value %s for parameter RedrivePolicy is invalid. Reason: Redrive policy is not a valid JSON map with deadLetterTargetArn and a maxReceiveCount from 1 to 1000.", text)
+					apiErr = wire.Errorf("InvalidParameterValue", "Value %s for parameter RedrivePolicy is invalid. Reason: Redrive policy is not a valid JSON map with deadLetterTargetArn and a maxReceiveCount from 1 to 1000.", text)
 				} else if s.byARN(next.redrive.DeadLetterTargetARN) == nil {
-					apiErr = errf("InvalidParameterValue", "Value %s for parameter RedrivePolicy is invalid. Reason: Dead letter target does not exist.", text)
+					apiErr = wire.Errorf("InvalidParameterValue", "Value %s for parameter RedrivePolicy is invalid. Reason: Dead letter target does not exist.", text)
 				}
 			}
 		case "Policy", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "SqsManagedSseEnabled", "RedriveAllowPolicy":
 			next.attributes[name] = text
 		default:
-			apiErr = errf("InvalidAttributeName", "Unknown Attribute %s.", name)
+			apiErr = wire.Errorf("InvalidAttributeName", "Unknown Attribute %s.", name)
 		}
 		if apiErr != nil {
 			return apiErr
 		}
 	}
-	next.modified = time.Now()
+	next.modified = s.Clock.Now()
 	*q = next
 	return nil
 }
 
-func (s *sqsService) allAttributes(q *queue) map[string]string {
+func (s *Service) allAttributes(q *queue) map[string]string {
 	seconds := func(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
-	now := time.Now()
+	now := s.Clock.Now()
 	visible, hidden, delayed := 0, 0, 0
 	for _, m := range q.messages {
 		switch {
@@ -173,7 +175,7 @@ type queueInput struct {
 	NextToken       string
 }
 
-func (s *sqsService) getQueueURL(_ context.Context, _ *record, in queueInput) (queueURLOutput, *apiError) {
+func (s *Service) getQueueURL(_ context.Context, _ *wire.Call, in queueInput) (queueURLOutput, *wire.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q, apiErr := s.find(in.QueueName)
@@ -188,7 +190,7 @@ type listQueuesOutput struct {
 	NextToken string   `json:",omitempty"`
 }
 
-func (s *sqsService) listQueues(_ context.Context, _ *record, in queueInput) (listQueuesOutput, *apiError) {
+func (s *Service) listQueues(_ context.Context, _ *wire.Call, in queueInput) (listQueuesOutput, *wire.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	limit, apiErr := within("MaxResults", in.MaxResults, 1, 1000, 1000)
@@ -210,7 +212,7 @@ func (s *sqsService) listQueues(_ context.Context, _ *record, in queueInput) (li
 }
 
 // with does f on the queue that in names.
-func (s *sqsService) with(in queueInput, f func(q *queue) *apiError) (struct{}, *apiError) {
+func (s *Service) with(in queueInput, f func(q *queue) *wire.Error) (struct{}, *wire.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q, apiErr := s.find(in.QueueUrl)
@@ -220,28 +222,28 @@ func (s *sqsService) with(in queueInput, f func(q *queue) *apiError) (struct{}, 
 	return struct{}{}, f(q)
 }
 
-func (s *sqsService) deleteQueue(_ context.Context, _ *record, in queueInput) (struct{}, *apiError) {
-	return s.with(in, func(q *queue) *apiError {
+func (s *Service) deleteQueue(_ context.Context, _ *wire.Call, in queueInput) (struct{}, *wire.Error) {
+	return s.with(in, func(q *queue) *wire.Error {
 		q.stopTimer()
 		delete(s.queues, q.name)
 		return nil
 	})
 }
 
-func (s *sqsService) purgeQueue(_ context.Context, _ *record, in queueInput) (struct{}, *apiError) {
-	return s.with(in, func(q *queue) *apiError { q.messages = nil; return nil })
+func (s *Service) purgeQueue(_ context.Context, _ *wire.Call, in queueInput) (struct{}, *wire.Error) {
+	return s.with(in, func(q *queue) *wire.Error { q.messages = nil; return nil })
 }
 
-func (s *sqsService) setQueueAttributes(_ context.Context, _ *record, in queueInput) (struct{}, *apiError) {
-	return s.with(in, func(q *queue) *apiError { return s.setAttributes(q, in.Attributes) })
+func (s *Service) setQueueAttributes(_ context.Context, _ *wire.Call, in queueInput) (struct{}, *wire.Error) {
+	return s.with(in, func(q *queue) *wire.Error { return s.setAttributes(q, in.Attributes) })
 }
 
-func (s *sqsService) tagQueue(_ context.Context, _ *record, in queueInput) (struct{}, *apiError) {
-	return s.with(in, func(q *queue) *apiError { maps.Copy(q.tags, in.Tags); return nil })
+func (s *Service) tagQueue(_ context.Context, _ *wire.Call, in queueInput) (struct{}, *wire.Error) {
+	return s.with(in, func(q *queue) *wire.Error { maps.Copy(q.tags, in.Tags); return nil })
 }
 
-func (s *sqsService) untagQueue(_ context.Context, _ *record, in queueInput) (struct{}, *apiError) {
-	return s.with(in, func(q *queue) *apiError {
+func (s *Service) untagQueue(_ context.Context, _ *wire.Call, in queueInput) (struct{}, *wire.Error) {
+	return s.with(in, func(q *queue) *wire.Error {
 		for _, k := range in.TagKeys {
 			delete(q.tags, k)
 		}
@@ -253,8 +255,8 @@ type tagsOutput struct {
 	Tags map[string]string `json:",omitempty"`
 }
 
-func (s *sqsService) listQueueTags(_ context.Context, _ *record, in queueInput) (out tagsOutput, _ *apiError) {
-	_, apiErr := s.with(in, func(q *queue) *apiError { out.Tags = maps.Clone(q.tags); return nil })
+func (s *Service) listQueueTags(_ context.Context, _ *wire.Call, in queueInput) (out tagsOutput, _ *wire.Error) {
+	_, apiErr := s.with(in, func(q *queue) *wire.Error { out.Tags = maps.Clone(q.tags); return nil })
 	return out, apiErr
 }
 
@@ -262,9 +264,9 @@ type attributesOutput struct {
 	Attributes map[string]string `json:",omitempty"`
 }
 
-func (s *sqsService) getQueueAttributes(_ context.Context, _ *record, in queueInput) (out attributesOutput, _ *apiError) {
-	_, apiErr := s.with(in, func(q *queue) *apiError {
-		q.expire(time.Now())
+func (s *Service) getQueueAttributes(_ context.Context, _ *wire.Call, in queueInput) (out attributesOutput, _ *wire.Error) {
+	_, apiErr := s.with(in, func(q *queue) *wire.Error {
+		q.expire(s.Clock.Now())
 		all := s.allAttributes(q)
 		out.Attributes = map[string]string{}
 		for _, name := range in.AttributeNames {

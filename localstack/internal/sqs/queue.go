@@ -1,4 +1,4 @@
-package localstack
+package sqs
 
 import (
 	"encoding/base64"
@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"stillpoint/localstack/internal/clock"
+	"stillpoint/localstack/internal/wire"
 )
 
 // queue is a standard queue. Messages leave it in the order in which they came, which AWS does not promise.
@@ -25,14 +28,14 @@ type queue struct {
 	tags       map[string]string
 	messages   []*message
 	polls      []*poll // that wait for a message, the first first
-	timer      *time.Timer
+	timer      *clock.Timer
 }
 
 // message is one in a queue. It is visible from the time visibleAt on.
 type message struct {
 	id         string
 	body       string
-	attributes map[string]attribute
+	attributes map[string]Attribute
 	system     map[string]string // AWSTraceHeader and such, as sent
 	sentAt     time.Time
 	visibleAt  time.Time
@@ -61,8 +64,8 @@ type delivery struct {
 
 // pump gives visible messages to the polls that wait, moves away what was received too often, and sets the timer for the next
 // message that becomes visible. To be called, with the lock held, after every change to a queue.
-func (s *sqsService) pump(q *queue) {
-	now := time.Now()
+func (s *Service) pump(q *queue) {
+	now := s.Clock.Now()
 	q.expire(now)
 	var moved []*queue
 	for len(q.polls) > 0 {
@@ -90,7 +93,7 @@ func (s *sqsService) pump(q *queue) {
 		}
 	}
 	if !next.IsZero() {
-		q.timer = time.AfterFunc(next.Sub(now), func() {
+		q.timer = s.Clock.AfterFunc(next.Sub(now), func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if s.queues[q.name] == q {
@@ -113,7 +116,7 @@ func (q *queue) expire(now time.Time) {
 }
 
 // take receives up to limit visible messages, and adds the queues that it moved others to.
-func (s *sqsService) take(q *queue, limit int, visibility time.Duration, now time.Time, moved *[]*queue) []delivery {
+func (s *Service) take(q *queue, limit int, visibility time.Duration, now time.Time, moved *[]*queue) []delivery {
 	var got []delivery
 	for _, m := range slices.Clone(q.messages) {
 		if len(got) == limit {
@@ -142,11 +145,11 @@ func (s *sqsService) take(q *queue, limit int, visibility time.Duration, now tim
 }
 
 // bury moves a message to the dead-letter queue. It keeps its id, its counts and the time at which it was first sent.
-func (s *sqsService) bury(from, to *queue, m *message, now time.Time) {
+func (s *Service) bury(from, to *queue, m *message, now time.Time) {
 	from.remove(m)
 	m.receipt, m.receivedHere, m.visibleAt, m.deadSource = "", 0, now, s.arn(from)
 	to.messages = append(to.messages, m)
-	s.log.Debug().Str("queue", from.name).Str("dead_letter_queue", to.name).Str("message_id", m.id).Int("receives", m.receives).Msg("message moved to its dead-letter queue")
+	s.Log.Debug().Str("queue", from.name).Str("dead_letter_queue", to.name).Str("message_id", m.id).Int("receives", m.receives).Msg("message moved to its dead-letter queue")
 }
 
 func (q *queue) remove(m *message) {
@@ -154,8 +157,8 @@ func (q *queue) remove(m *message) {
 }
 
 // add puts a message into a queue.
-func (s *sqsService) add(q *queue, body string, attributes map[string]attribute, system map[string]string, delay time.Duration) *message {
-	now := time.Now()
+func (s *Service) add(q *queue, body string, attributes map[string]Attribute, system map[string]string, delay time.Duration) *message {
+	now := s.Clock.Now()
 	m := &message{
 		id: uuid.NewString(), body: body, attributes: attributes, system: system,
 		sentAt: now, visibleAt: now.Add(delay),
@@ -167,17 +170,17 @@ func (s *sqsService) add(q *queue, body string, attributes map[string]attribute,
 
 // newReceipt makes a handle. It is opaque to clients; to us it names the queue and the message, so that one that is merely out
 // of date can be told from one that never was.
-func (s *sqsService) newReceipt(q *queue, m *message) string {
+func (s *Service) newReceipt(q *queue, m *message) string {
 	return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%s %s %s %d %s", s.secret, q.name, m.id, m.receives, uuid.NewString()))
 }
 
 // receipt finds the message of a handle. The message is nil if it is gone; current tells whether the handle is from its last
 // receive.
-func (s *sqsService) receipt(q *queue, handle string) (m *message, current bool, apiErr *apiError) {
+func (s *Service) receipt(q *queue, handle string) (m *message, current bool, apiErr *wire.Error) {
 	raw, err := base64.StdEncoding.DecodeString(handle)
 	parts := strings.Fields(string(raw))
 	if err != nil || len(parts) != 5 || parts[0] != s.secret || parts[1] != q.name {
-		return nil, false, errf("ReceiptHandleIsInvalid", "The input receipt handle %q is not a valid receipt handle.", handle)
+		return nil, false, wire.Errorf("ReceiptHandleIsInvalid", "The input receipt handle %q is not a valid receipt handle.", handle)
 	}
 	for _, m := range q.messages {
 		if m.id == parts[2] {

@@ -1,4 +1,4 @@
-package localstack
+package ec2
 
 import (
 	"encoding/base64"
@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"stillpoint/localstack/internal/wire"
 )
 
 // fields says, for one kind of thing, what its filters compare with.
@@ -14,34 +16,34 @@ type fields[T any] map[string]func(*T) []string
 // kind is what describing one kind of thing needs to know.
 type kind[T any] struct {
 	fields   fields[T]
-	tags     func(*T) []tag
-	serial   func(*T) int
+	Tags     func(*T) []tag
+	Serial   func(*T) int
 	minPage  int    // the smallest MaxResults that AWS takes
 	idsParam string // "SnapshotIds", for the message that refuses ids and pages together
 }
 
 // choose picks from all what the ids, filters and pages of q ask for, and the token of the next page, empty for the last.
-func (k kind[T]) choose(q query, all map[string]*T, ids []string, find func(id string) (*T, *apiError)) (page []*T, token string, apiErr *apiError) {
-	limit, apiErr := q.number("MaxResults")
+func (k kind[T]) choose(q wire.Query, all map[string]*T, ids []string, find func(id string) (*T, *wire.Error)) (page []*T, token string, apiErr *wire.Error) {
+	limit, apiErr := q.Number("MaxResults")
 	if apiErr != nil {
 		return nil, "", apiErr
 	}
 	switch {
 	case limit != 0 && len(ids) > 0:
-		return nil, "", errf("InvalidParameterCombination", "The parameter %s cannot be used with the parameter maxResults", k.idsParam)
-	case q.has("MaxResults") && limit < k.minPage:
-		return nil, "", errf("InvalidParameterValue", "Value ( %d ) for parameter maxResults is invalid. Expecting a value greater than or equal to %d.", limit, k.minPage)
+		return nil, "", wire.Errorf("InvalidParameterCombination", "The parameter %s cannot be used with the parameter maxResults", k.idsParam)
+	case q.Has("MaxResults") && limit < k.minPage:
+		return nil, "", wire.Errorf("InvalidParameterValue", "Value ( %d ) for parameter maxResults is invalid. Expecting a value greater than or equal to %d.", limit, k.minPage)
 	case limit == 0 || limit > 1000:
 		limit = 1000
 	}
 	after := 0
-	if text := q.get("NextToken"); text != "" {
+	if text := q.Get("NextToken"); text != "" {
 		raw, err := base64.RawURLEncoding.DecodeString(text)
 		if err == nil {
 			after, err = strconv.Atoi(string(raw))
 		}
 		if err != nil {
-			return nil, "", errf("InvalidParameterValue", "Unable to parse pagination token")
+			return nil, "", wire.Errorf("InvalidParameterValue", "Unable to parse pagination token")
 		}
 	}
 	var named []*T
@@ -56,12 +58,12 @@ func (k kind[T]) choose(q query, all map[string]*T, ids []string, find func(id s
 	if apiErr != nil {
 		return nil, "", apiErr
 	}
-	for _, x := range sorted(all, k.serial) {
-		if k.serial(x) <= after || len(ids) > 0 && !slices.Contains(named, x) || !keep(x) {
+	for _, x := range sorted(all, k.Serial) {
+		if k.Serial(x) <= after || len(ids) > 0 && !slices.Contains(named, x) || !keep(x) {
 			continue
 		}
 		if len(page) == limit {
-			return page, base64.RawURLEncoding.EncodeToString([]byte(strconv.Itoa(k.serial(page[limit-1])))), nil
+			return page, base64.RawURLEncoding.EncodeToString([]byte(strconv.Itoa(k.Serial(page[limit-1])))), nil
 		}
 		page = append(page, x)
 	}
@@ -69,32 +71,32 @@ func (k kind[T]) choose(q query, all map[string]*T, ids []string, find func(id s
 }
 
 // filter reads Filter.N. All filters must match; of the values of one, any.
-func (k kind[T]) filter(q query) (func(*T) bool, *apiError) {
+func (k kind[T]) filter(q wire.Query) (func(*T) bool, *wire.Error) {
 	var tests []func(*T) bool
-	for _, f := range q.under("Filter") {
-		name, values := f.get("Name"), f.list("Value")
+	for _, f := range q.Under("Filter") {
+		name, values := f.Get("Name"), f.List("Value")
 		var have func(*T) []string
 		if key, ok := strings.CutPrefix(name, "tag:"); ok {
 			have = func(x *T) (out []string) {
-				for _, t := range k.tags(x) {
-					if t.key == key {
-						out = append(out, t.value)
+				for _, t := range k.Tags(x) {
+					if t.Key == key {
+						out = append(out, t.Value)
 					}
 				}
 				return out
 			}
 		} else if name == "tag-key" {
 			have = func(x *T) (out []string) {
-				for _, t := range k.tags(x) {
-					out = append(out, t.key)
+				for _, t := range k.Tags(x) {
+					out = append(out, t.Key)
 				}
 				return out
 			}
 		} else if have, ok = k.fields[name]; !ok {
-			return nil, errf("InvalidParameterValue", "The filter '%s' is invalid; localstack knows %s, tag:<key> and tag-key", name, strings.Join(slices.Sorted(maps.Keys(k.fields)), ", "))
+			return nil, wire.Errorf("InvalidParameterValue", "The filter '%s' is invalid; localstack knows %s, tag:<key> and tag-key", name, strings.Join(slices.Sorted(maps.Keys(k.fields)), ", "))
 		}
 		if len(values) == 0 {
-			return nil, errf("InvalidParameterValue", "The filter '%s' has no values", name)
+			return nil, wire.Errorf("InvalidParameterValue", "The filter '%s' has no values", name)
 		}
 		tests = append(tests, func(x *T) bool {
 			return slices.ContainsFunc(have(x), func(v string) bool {
@@ -143,14 +145,14 @@ func glob(pattern, text string) bool {
 }
 
 // described is an answer with one set of things and perhaps a next page.
-func described[T any](set string, page []*T, token string, show func(*T) []node) []node {
-	list := node{name: set}
+func described[T any](set string, page []*T, token string, show func(*T) []wire.Node) []wire.Node {
+	list := wire.Node{Name: set}
 	for _, x := range page {
-		list.kids = append(list.kids, node{name: "item", kids: show(x)})
+		list.Kids = append(list.Kids, wire.Node{Name: "item", Kids: show(x)})
 	}
-	out := []node{list}
+	out := []wire.Node{list}
 	if token != "" {
-		out = append(out, el("nextToken", token))
+		out = append(out, wire.El("nextToken", token))
 	}
 	return out
 }

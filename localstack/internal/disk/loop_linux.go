@@ -1,4 +1,4 @@
-package localstack
+package disk
 
 import (
 	"errors"
@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loopDevice is a loop device on a backing file. It is set up to detach itself at its last close, and held open here: when this
+// Loop is a loop device on a backing file. It is set up to detach itself at its last close, and held open here: when this
 // process ends, however it ends, the kernel takes the device down, as soon as nothing has it mounted.
-type loopDevice struct {
-	path string   // /dev/loop3
+type Loop struct {
+	Path string   // /dev/loop3
 	name string   // loop3
 	file string   // the backing file
 	held *os.File // read-only: some kernels do not mount a device that is open for writing
@@ -29,10 +29,10 @@ const loopTries = 2 * time.Second
 // "function not implemented").
 const sectorSize = 512
 
-// attachLoop puts a loop device on file, with direct I/O where the kernel can do it in such sectors. It cannot for a file that
+// Attach puts a loop device on file, with direct I/O where the kernel can do it in such sectors. It cannot for a file that
 // shares blocks with another; then what the device has written may be in the page cache of the file, where clones and copies
 // find it too.
-func attachLoop(file string) (*loopDevice, error) {
+func Attach(file string) (*Loop, error) {
 	backing, err := os.OpenFile(file, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot attach a loop device: %w", err)
@@ -50,7 +50,7 @@ func attachLoop(file string) (*loopDevice, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot find a free loop device for %s: %w", file, err)
 		}
-		dev, err := configureLoop("loop"+strconv.Itoa(n), file, backing)
+		dev, err := configure("loop"+strconv.Itoa(n), file, backing)
 		if err == nil {
 			return dev, nil
 		}
@@ -61,7 +61,7 @@ func attachLoop(file string) (*loopDevice, error) {
 	}
 }
 
-func configureLoop(name, file string, backing *os.File) (*loopDevice, error) {
+func configure(name, file string, backing *os.File) (*Loop, error) {
 	path := "/dev/" + name
 	device, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -83,31 +83,31 @@ func configureLoop(name, file string, backing *os.File) (*loopDevice, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot hold %s: %w", path, err) // closing device above detaches it
 	}
-	return &loopDevice{path: path, name: name, file: file, held: held}, nil
+	return &Loop{Path: path, name: name, file: file, held: held}, nil
 }
 
-// attached tells whether the device still has its backing file, which may be so after release, as long as it is mounted.
-func (l *loopDevice) attached() bool {
+// Attached tells whether the device still has its backing file, which may be so after Release, as long as it is mounted.
+func (l *Loop) Attached() bool {
 	text, err := os.ReadFile("/sys/block/" + l.name + "/loop/backing_file")
 	return err == nil && strings.TrimSuffix(strings.TrimSpace(string(text)), " (deleted)") == l.file
 }
 
-// release lets the device go. It is an error if somebody else still uses it; the kernel then detaches it when they end.
+// Release lets the device go. It is an error if somebody else still uses it; the kernel then detaches it when they end.
 // Releasing it again only looks whether it has gone.
-func (l *loopDevice) release() error {
+func (l *Loop) Release() error {
 	if err := l.held.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
-		return fmt.Errorf("cannot close %s: %w", l.path, err)
+		return fmt.Errorf("cannot close %s: %w", l.Path, err)
 	}
-	for end := time.Now().Add(loopTries); l.attached(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(loopTries); l.Attached(); time.Sleep(2 * time.Millisecond) {
 		if l.mounted() || time.Now().After(end) {
-			return fmt.Errorf("cannot detach %s yet: it is still in use, and goes when it is unmounted and closed", l.path)
+			return fmt.Errorf("cannot detach %s yet: it is still in use, and goes when it is unmounted and closed", l.Path)
 		}
 	}
 	return nil
 }
 
 // mounted tells whether the device holds a mounted file system of this mount name space.
-func (l *loopDevice) mounted() bool {
+func (l *Loop) mounted() bool {
 	number, err := os.ReadFile("/sys/block/" + l.name + "/dev")
 	if err != nil {
 		return false
@@ -124,17 +124,17 @@ func (l *loopDevice) mounted() bool {
 	return false
 }
 
-// writes is how much was ever written to the device, as the kernel counts it when a write is done; busy tells that some are not
+// Writes is how much was ever written to the device, as the kernel counts it when a write is done; busy tells that some are not
 // done yet. Equal counts and no busy device before and after something mean that nothing was written meanwhile.
-func (l *loopDevice) writes() (count string, busy bool, err error) {
+func (l *Loop) Writes() (count string, busy bool, err error) {
 	text, err := os.ReadFile("/sys/block/" + l.name + "/stat")
 	if err != nil {
-		return "", false, fmt.Errorf("cannot see what is written to %s: %w", l.path, err)
+		return "", false, fmt.Errorf("cannot see what is written to %s: %w", l.Path, err)
 	}
 	f := strings.Fields(string(text))
 	inflight, err := os.ReadFile("/sys/block/" + l.name + "/inflight")
 	if err != nil || len(f) < 11 {
-		return "", false, fmt.Errorf("cannot see what is written to %s: %w", l.path, errors.Join(err, errors.New("no statistics")))
+		return "", false, fmt.Errorf("cannot see what is written to %s: %w", l.Path, errors.Join(err, errors.New("no statistics")))
 	}
 	g := strings.Fields(string(inflight))
 	count = f[4] + " " + f[6]

@@ -1,0 +1,154 @@
+package localstack
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"stillpoint/localstack/internal/calls"
+	"stillpoint/localstack/internal/fault"
+	"stillpoint/localstack/internal/wire"
+)
+
+// maxBody is more than the largest request of any of the services: a batch of SQS messages, 1 MiB, in JSON.
+const maxBody = 8 << 20
+
+// ServeHTTP takes the calls of all services, and those under /_localstack/.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// A page in a browser on this machine must not be able to use a server without authentication.
+	if host, _, err := net.SplitHostPort(r.Host); (err == nil && !isLoopback(host)) || (err != nil && !isLoopback(r.Host)) || r.Header.Get("Origin") != "" {
+		http.Error(w, "localstack answers to loopback names only, and not to web pages", http.StatusForbidden)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		http.Error(w, "cannot read the request: "+err.Error(), http.StatusRequestEntityTooLarge)
+		return
+	}
+	if strings.HasPrefix(r.URL.Path, "/_localstack/") {
+		s.serveAdmin(w, r, body)
+		return
+	}
+	s.serve(w, r, s.keys.Caller(r), s.operation(r, body))
+}
+
+// serve does the operation of a client, with the fault that is set for it, if any, and keeps a record.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, caller wire.Caller, op wire.Operation) {
+	rec := s.begin(caller, op)
+	defer rec.End()
+	answer, f := s.do(caller, op, rec)
+	switch {
+	case f.Hang:
+		select {
+		case <-r.Context().Done():
+		case <-s.life.Done():
+		}
+		drop(w)
+	case f.Drop:
+		drop(w)
+	default:
+		s.write(w, op, answer)
+	}
+}
+
+// invoke is what a service calls another one with. A lost answer is an error: there is no connection that could hang.
+func (s *Server) invoke(ctx context.Context, caller wire.Caller, op wire.Operation) (wire.Reply, *wire.Error) {
+	var failed *wire.Error
+	inner := op
+	inner.Do = func(ctx context.Context, c *wire.Call) (wire.Reply, *wire.Error) {
+		answer, apiErr := op.Do(ctx, c)
+		failed = apiErr
+		return answer, apiErr
+	}
+	rec := s.begin(caller, inner)
+	defer rec.End()
+	answer, f := s.do(caller, inner, rec)
+	if f.Drop || f.Hang {
+		return wire.Reply{}, wire.Errorf("Dropped", "localstack was told to lose the answer")
+	}
+	if f.Code != "" {
+		return wire.Reply{}, told(f)
+	}
+	return answer, failed
+}
+
+func (s *Server) begin(caller wire.Caller, op wire.Operation) *calls.Record {
+	return s.calls.Begin(calls.Call{
+		Operation: op.Name, Params: op.Params, Principal: caller.Principal, Source: caller.Source, Region: caller.Region,
+	})
+}
+
+// do does op, as far as the fault that is set for it lets it, and returns the answer and that fault.
+func (s *Server) do(caller wire.Caller, op wire.Operation, rec *calls.Record) (wire.Reply, fault.Fault) {
+	f := s.faults.Take(op.Name)
+	rec.Fault(f.String())
+	if f.Fails() && !f.After {
+		s.pause(f.Latency)
+		if f.Code == "" {
+			return wire.Reply{}, f
+		}
+		answer := op.Fail(told(f))
+		rec.Outcome(f.Code, answer.Status)
+		return answer, f
+	}
+	s.pause(f.Latency / 2)
+	answer, apiErr := op.Do(s.life, &wire.Call{Caller: caller, Record: rec})
+	if apiErr != nil {
+		answer = op.Fail(apiErr)
+		rec.Outcome(apiErr.Code, answer.Status)
+	} else {
+		rec.Outcome("", answer.Status)
+	}
+	s.pause(f.Latency - f.Latency/2)
+	if f.Code != "" {
+		return op.Fail(told(f)), f
+	}
+	return answer, f
+}
+
+// told is the error that a fault asks for.
+func told(f fault.Fault) *wire.Error {
+	return &wire.Error{Code: f.Code, Message: "localstack was told to fail this call", Status: f.Status}
+}
+
+// pause waits, but not beyond the end of the server. It does not end with the client: a call that has arrived takes effect.
+func (s *Server) pause(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.life.Done():
+	}
+}
+
+// drop closes the connection without an answer.
+func drop(w http.ResponseWriter) {
+	if h, ok := w.(http.Hijacker); ok {
+		if conn, _, err := h.Hijack(); err == nil {
+			_ = conn.Close()
+		}
+	}
+}
+
+func (s *Server) write(w http.ResponseWriter, op wire.Operation, a wire.Reply) {
+	h := w.Header()
+	h.Set("Content-Type", a.ContentType)
+	for k, v := range a.Header {
+		h.Set(k, v)
+	}
+	if h.Get("x-amzn-RequestId") == "" {
+		h.Set("x-amzn-RequestId", uuid.NewString())
+	}
+	w.WriteHeader(a.Status)
+	if _, err := w.Write(a.Body); err != nil {
+		s.log.Debug().Err(err).Str("operation", op.Name).Msg("the client did not take the answer")
+	}
+}

@@ -1,0 +1,103 @@
+// Package calls keeps the log of what a server was asked to do and did.
+package calls
+
+import (
+	"maps"
+	"sync"
+	"time"
+)
+
+// kept is how many calls the log holds; the oldest go first.
+const kept = 10_000
+
+// Call is one call that the server got. Those that still run are listed too.
+type Call struct {
+	Time      time.Time         // when it had arrived, by the clock of the machine
+	Duration  time.Duration     // until it was answered, dropped or given up; zero while State is not "done"
+	Operation string            // "ec2:CreateSnapshots"
+	Principal string            // who called: an ARN, or the name of a service such as "sns.amazonaws.com"
+	Source    string            // where a service called: the ARN of the topic, rule or schedule that it called for; else empty
+	Region    string            // that the call was meant for
+	Resources []string          // ARNs of what it was about, as far as the call got to know them
+	State     string            // "running", "waiting" (a long poll that is in the queue for a message), "done"
+	Effect    bool              // it took effect, whatever the client was told
+	Status    int               // of the answer, or the one that was withheld; zero where there was none
+	Err       string            // the error code that it was answered with, or would have been; empty: none
+	Fault     string            // what a Fault did to it: "RequestLimitExceeded", "drop", "hang", "latency"; empty: none
+	Note      string            // for snapshots: how and how fast the files were cloned
+	Params    map[string]string // what was asked, as sent; members of JSON that are no strings are JSON
+}
+
+// Log holds the last calls. Its zero value is an empty log.
+type Log struct {
+	mu   sync.Mutex
+	ring []*Call
+}
+
+// Record is the entry of a call that runs.
+type Record struct {
+	log  *Log
+	call *Call
+}
+
+// Begin enters a call that has arrived, of which c says what is known of it.
+func (l *Log) Begin(c Call) *Record {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.Time, c.State = time.Now(), "running"
+	if len(l.ring) == kept {
+		l.ring = append(l.ring[:0:0], l.ring[kept/10:]...)
+	}
+	l.ring = append(l.ring, &c)
+	return &Record{log: l, call: &c}
+}
+
+// List returns the last calls, the oldest first.
+func (l *Log) List() []Call {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]Call, len(l.ring))
+	for i, c := range l.ring {
+		out[i] = *c
+		out[i].Params = maps.Clone(c.Params)
+		out[i].Resources = append([]string(nil), c.Resources...)
+	}
+	return out
+}
+
+func (r *Record) update(f func(c *Call)) {
+	r.log.mu.Lock()
+	defer r.log.mu.Unlock()
+	f(r.call)
+}
+
+// Waiting says that the call is a poll that waits for a message.
+func (r *Record) Waiting() { r.update(func(c *Call) { c.State = "waiting" }) }
+
+// Note sets the entry's note.
+func (r *Record) Note(s string) { r.update(func(c *Call) { c.Note = s }) }
+
+// About adds ARNs of what the call is about.
+func (r *Record) About(arns ...string) {
+	r.update(func(c *Call) { c.Resources = append(c.Resources, arns...) })
+}
+
+// End says that the call has been answered, dropped or given up.
+func (r *Record) End() {
+	r.update(func(c *Call) { c.State, c.Duration = "done", time.Since(c.Time) })
+}
+
+// Outcome says how the call was, or would have been, answered: with an error code, or with none, when it took effect.
+func (r *Record) Outcome(code string, status int) {
+	r.update(func(c *Call) {
+		c.Status = status
+		if code != "" {
+			c.Err = code
+			return
+		}
+		c.Effect = true
+	})
+}
+
+// Fault says what a fault did to the call; empty for nothing.
+func (r *Record) Fault(what string) { r.update(func(c *Call) { c.Fault = what }) }
