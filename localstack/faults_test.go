@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"stillpoint/localstack"
 )
@@ -168,5 +169,76 @@ func TestFaultsAreReplaced(t *testing.T) {
 	must(struct{}{}, c.snap(t.Context(), instance))(t)
 	if call := c.last(t, createSnapshots); call.Params["InstanceSpecification.InstanceId"] != instance || call.Err != "" {
 		t.Errorf("the record is %+v", call)
+	}
+}
+
+// Half of an answer is no answer, and one that goes on for ever ends with the client's patience.
+func TestHalfAnAnswer(t *testing.T) {
+	for name, fault := range map[string]localstack.Fault{"cut": {Cut: true}, "half-open": {HalfOpen: true}} {
+		t.Run(name, func(t *testing.T) {
+			c := start(t, localstack.Config{})
+			instance, volumes := c.launch(t, 1)
+			fault.Operation, fault.Times = createSnapshots, 1
+			must(struct{}{}, c.SetFaults(fault))(t)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			err := c.snap(ctx, instance)
+			if err == nil {
+				t.Fatal("there was an answer")
+			}
+			if late := ctx.Err() != nil; late != fault.HalfOpen {
+				t.Errorf("the client's patience ended: %v (%v)", late, err)
+			}
+			if got := len(c.snapshots(t)); got != len(volumes) {
+				t.Errorf("it made %d snapshots, want %d", got, len(volumes))
+			}
+			if call := c.last(t, createSnapshots); !call.Effect || call.Status != 200 || call.Fault != name {
+				t.Errorf("the record is %+v", call)
+			}
+		})
+	}
+}
+
+// A late answer has taken effect long before; a slow call takes effect just before it is answered.
+func TestMomentOfTheEffect(t *testing.T) {
+	for moment, early := range map[string]bool{"first": true, "last": false} {
+		t.Run(moment, func(t *testing.T) {
+			c := start(t, localstack.Config{})
+			instance, _ := c.launch(t, 0)
+			must(struct{}{}, c.SetFaults(localstack.Fault{Operation: createSnapshots, Latency: 2 * time.Second, Moment: moment}))(t)
+			done := make(chan error, 1)
+			go func() { done <- c.snap(t.Context(), instance) }()
+			eventually(t, "the call has arrived", func() bool { return c.counted(createSnapshots, "running") == 1 })
+			if early {
+				eventually(t, "it took effect", func() bool { return len(c.snapshots(t)) == 1 })
+			} else if len(c.snapshots(t)) != 0 {
+				t.Error("it took effect at once")
+			}
+			select {
+			case <-done:
+				t.Fatal("it was answered before its time")
+			default:
+			}
+			must(struct{}{}, <-done)(t)
+			if len(c.snapshots(t)) != 1 {
+				t.Error("it took no effect")
+			}
+		})
+	}
+}
+
+func TestFaultsOfACaller(t *testing.T) {
+	c := start(t, localstack.Config{})
+	q := c.queue(t, "q", nil)
+	must(struct{}{}, c.SetFaults(localstack.Fault{Operation: "sqs:*", Principal: "arn:aws:iam::*:user/b", Code: "AccessDenied"}))(t)
+	c.send(t, q, "x")
+	must(struct{}{}, c.SetFaults(localstack.Fault{Operation: "sqs:*", Principal: "arn:aws:iam::*:user/a", Code: "AccessDenied"}))(t)
+	_, err := c.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &q})
+	wantCode(t, err, "AccessDenied")
+	if err := c.SetFaults(localstack.Fault{Operation: "sqs:SendMessage", Wrong: "nonsense"}); err == nil {
+		t.Error("a wrong answer that there is not was taken")
+	}
+	if got := c.last(t, "sqs:ReceiveMessage").Principal; got != "arn:aws:iam::111122223333:user/a" {
+		t.Errorf("the log says that %q called", got)
 	}
 }

@@ -2,9 +2,11 @@ package localstack
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,8 +32,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "cannot read the request: "+err.Error(), http.StatusRequestEntityTooLarge)
 		return
 	}
-	if strings.HasPrefix(r.URL.Path, "/_localstack/") {
-		s.serveAdmin(w, r, body)
+	if strings.HasPrefix(r.URL.Path, controlPath) {
+		s.serveControl(w, r, body)
 		return
 	}
 	s.serve(w, r, s.keys.Caller(r), s.operation(r, body))
@@ -42,15 +44,23 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, caller wire.Calle
 	rec := s.begin(caller, op)
 	defer rec.End()
 	answer, f := s.do(caller, op, rec)
-	switch {
-	case f.Hang:
+	gone := func() {
 		select {
 		case <-r.Context().Done():
 		case <-s.life.Done():
 		}
+	}
+	switch {
+	case f.Hang:
+		gone()
 		drop(w)
 	case f.Drop:
 		drop(w)
+	case f.Cut:
+		s.writeHalf(w, op, answer)
+	case f.HalfOpen:
+		s.writeHalf(w, op, answer)
+		gone()
 	default:
 		s.write(w, op, answer)
 	}
@@ -68,8 +78,8 @@ func (s *Server) invoke(ctx context.Context, caller wire.Caller, op wire.Operati
 	rec := s.begin(caller, inner)
 	defer rec.End()
 	answer, f := s.do(caller, inner, rec)
-	if f.Drop || f.Hang {
-		return wire.Reply{}, wire.Errorf("Dropped", "localstack was told to lose the answer")
+	if f.Lost() {
+		return wire.Reply{}, &wire.Error{Code: "Dropped", Status: http.StatusBadGateway, Message: "localstack was told to lose the answer"}
 	}
 	if f.Code != "" {
 		return wire.Reply{}, told(f)
@@ -85,9 +95,9 @@ func (s *Server) begin(caller wire.Caller, op wire.Operation) *calls.Record {
 
 // do does op, as far as the fault that is set for it lets it, and returns the answer and that fault.
 func (s *Server) do(caller wire.Caller, op wire.Operation, rec *calls.Record) (wire.Reply, fault.Fault) {
-	f := s.faults.Take(op.Name)
+	f := s.faults.Take(op.Name, caller.Principal)
 	rec.Fault(f.String())
-	if f.Fails() && !f.After {
+	if f.Instead() {
 		s.pause(f.Latency)
 		if f.Code == "" {
 			return wire.Reply{}, f
@@ -96,15 +106,16 @@ func (s *Server) do(caller wire.Caller, op wire.Operation, rec *calls.Record) (w
 		rec.Outcome(f.Code, answer.Status)
 		return answer, f
 	}
-	s.pause(f.Latency / 2)
-	answer, apiErr := op.Do(s.life, &wire.Call{Caller: caller, Record: rec})
+	before, after := f.Waits()
+	s.pause(before)
+	answer, apiErr := op.Do(s.life, &wire.Call{Caller: caller, Record: rec, Wrong: f.Wrong})
 	if apiErr != nil {
 		answer = op.Fail(apiErr)
 		rec.Outcome(apiErr.Code, answer.Status)
 	} else {
 		rec.Outcome("", answer.Status)
 	}
-	s.pause(f.Latency - f.Latency/2)
+	s.pause(after)
 	if f.Code != "" {
 		return op.Fail(told(f)), f
 	}
@@ -139,6 +150,23 @@ func drop(w http.ResponseWriter) {
 }
 
 func (s *Server) write(w http.ResponseWriter, op wire.Operation, a wire.Reply) {
+	head(w, a)
+	if _, err := w.Write(a.Body); err != nil {
+		s.log.Debug().Err(err).Str("operation", op.Name).Msg("the client did not take the answer")
+	}
+}
+
+// writeHalf sends half of an answer whose length it announces whole. When the handler returns, the connection is closed for that.
+func (s *Server) writeHalf(w http.ResponseWriter, op wire.Operation, a wire.Reply) {
+	w.Header().Set("Content-Length", strconv.Itoa(max(len(a.Body), 2)))
+	head(w, a)
+	_, err := w.Write(a.Body[:len(a.Body)/2])
+	if err := errors.Join(err, http.NewResponseController(w).Flush()); err != nil {
+		s.log.Debug().Err(err).Str("operation", op.Name).Msg("the client did not take half of the answer")
+	}
+}
+
+func head(w http.ResponseWriter, a wire.Reply) {
 	h := w.Header()
 	h.Set("Content-Type", a.ContentType)
 	for k, v := range a.Header {
@@ -148,7 +176,4 @@ func (s *Server) write(w http.ResponseWriter, op wire.Operation, a wire.Reply) {
 		h.Set("x-amzn-RequestId", uuid.NewString())
 	}
 	w.WriteHeader(a.Status)
-	if _, err := w.Write(a.Body); err != nil {
-		s.log.Debug().Err(err).Str("operation", op.Name).Msg("the client did not take the answer")
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -47,6 +48,10 @@ type Config struct {
 
 	// SnapshotTime is how long a snapshot is pending before it is completed. Zero is one second, below zero is no time at all.
 	SnapshotTime time.Duration
+
+	// Seed decides what chance decides: which calls a fault spares, and which latencies it draws. Zero is a seed that is not
+	// known beforehand; GET /_localstack/seed tells it.
+	Seed uint64
 }
 
 // Server is a running local AWS. Its methods are safe for use by several goroutines.
@@ -66,7 +71,7 @@ type Server struct {
 	clock  *clock.Clock
 	keys   *identity.Registry
 	calls  calls.Log
-	faults fault.Set
+	faults *fault.Set
 	sqs    *sqs.Service
 	sns    *sns.Service
 	ec2    *ec2.Service
@@ -91,6 +96,9 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	}
 	if c.SnapshotTime == 0 {
 		c.SnapshotTime = time.Second
+	}
+	if c.Seed == 0 {
+		c.Seed = rand.Uint64() //nolint:gosec // dice, not keys
 	}
 	if !accountID.MatchString(c.AccountID) {
 		return nil, fmt.Errorf("cannot start localstack: the account id %q is not twelve digits", c.AccountID)
@@ -120,6 +128,7 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	s := &Server{
 		config: c, log: log, listener: listener, served: make(chan struct{}), started: time.Now(),
 		life: life, end: end, clock: clock.New(), keys: identity.New(c.AccountID, c.Region),
+		faults: fault.NewSet(c.Seed),
 	}
 	h := host.Host{
 		URL: s.URL(), Region: c.Region, Account: c.AccountID, Clock: s.clock, Log: log, Life: life, Invoke: s.invoke,
@@ -190,8 +199,19 @@ func (s *Server) Env() []string {
 // Fault makes calls of one operation slow or fail.
 type Fault = fault.Fault
 
-// SetFaults replaces all faults; none clears them. Of several for one operation the first that is not used up applies.
-func (s *Server) SetFaults(f ...Fault) { s.faults.Replace(f...) }
+// Spread is a distribution of latencies.
+type Spread = fault.Spread
+
+// SetFaults replaces all faults; none clears them. Of several for one operation the first applies that is not used up and that
+// chance does not spare. The error is about a fault that could not do what it says; then nothing has changed.
+func (s *Server) SetFaults(f ...Fault) error {
+	for _, one := range f {
+		if err := checkWrong(one); err != nil {
+			return err
+		}
+	}
+	return s.faults.Replace(f...)
+}
 
 // Call is an entry of the log of calls.
 type Call = calls.Call

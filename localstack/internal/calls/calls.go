@@ -3,12 +3,18 @@ package calls
 
 import (
 	"maps"
+	"strings"
 	"sync"
 	"time"
 )
 
-// kept is how many calls the log holds; the oldest go first.
-const kept = 10_000
+// The log holds that many calls, and that many bytes of what they asked; the oldest go first. Of one parameter it keeps no more
+// than longest bytes.
+const (
+	kept      = 10_000
+	keptBytes = 64 << 20
+	longest   = 64 << 10
+)
 
 // Call is one call that the server got. Those that still run are listed too.
 type Call struct {
@@ -30,8 +36,9 @@ type Call struct {
 
 // Log holds the last calls. Its zero value is an empty log.
 type Log struct {
-	mu   sync.Mutex
-	ring []*Call
+	mu    sync.Mutex
+	ring  []*Call
+	bytes int // of the parameters of all of them
 }
 
 // Record is the entry of a call that runs.
@@ -45,11 +52,34 @@ func (l *Log) Begin(c Call) *Record {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.Time, c.State = time.Now(), "running"
-	if len(l.ring) == kept {
-		l.ring = append(l.ring[:0:0], l.ring[kept/10:]...)
+	for k, v := range c.Params {
+		if len(v) > longest {
+			c.Params[k] = strings.ToValidUTF8(v[:longest], "") + " (cut)"
+		}
+	}
+	l.bytes += c.size()
+	if len(l.ring) == kept || l.bytes > keptBytes {
+		l.forget()
 	}
 	l.ring = append(l.ring, &c)
 	return &Record{log: l, call: &c}
+}
+
+// forget drops the oldest tenth of the calls, and more if what is left is still too large.
+func (l *Log) forget() {
+	drop := 0
+	for drop < len(l.ring) && (drop < kept/10 || l.bytes > keptBytes) {
+		l.bytes -= l.ring[drop].size()
+		drop++
+	}
+	l.ring = append(l.ring[:0:0], l.ring[drop:]...)
+}
+
+func (c *Call) size() (n int) {
+	for k, v := range c.Params {
+		n += len(k) + len(v)
+	}
+	return n
 }
 
 // List returns the last calls, the oldest first.

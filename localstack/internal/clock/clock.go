@@ -80,7 +80,7 @@ func (c *Clock) Move(d time.Duration) {
 	c.moving.Lock()
 	defer c.moving.Unlock()
 	c.mu.Lock()
-	end := c.now().Add(d)
+	end, ahead := c.now().Add(d), c.ahead+d
 	for len(c.due) > 0 && !c.due[0].at.After(end) {
 		t := heap.Pop(&c.due).(*Timer)
 		c.ahead += max(t.at.Sub(c.now()), 0)
@@ -88,7 +88,7 @@ func (c *Clock) Move(d time.Duration) {
 		t.f()
 		c.mu.Lock()
 	}
-	c.ahead += max(end.Sub(c.now()), 0)
+	c.ahead = max(c.ahead, ahead)
 	c.rest()
 	c.mu.Unlock()
 }

@@ -1,0 +1,190 @@
+package localstack
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Notice says what nobody should overlook about this server.
+const Notice = "a local AWS: SQS, SNS, EventBridge, Scheduler, STS, IMDS and EC2 with EBS volumes, on loopback only, without authentication"
+
+const controlPath = "/_localstack/"
+
+// control is one of the endpoints under /_localstack/, which AWS does not have. Its result is written as JSON; its error is the
+// caller's fault.
+type control struct {
+	method, path string
+	says         string // what it does, for the list of endpoints
+	example      string // of a body; empty for those without
+	do           func(s *Server, r *http.Request, body []byte) (any, error)
+}
+
+func controls() []control {
+	return []control{
+		{"GET", "", "this list", "", func(s *Server, _ *http.Request, _ []byte) (any, error) { return s.index(), nil }},
+		{"GET", "health", "that it runs, where and since when", "", func(s *Server, _ *http.Request, _ []byte) (any, error) {
+			return healthJSON{"ok", s.started.UTC(), s.config.Region, s.config.AccountID, s.config.Dir, Notice}, nil
+		}},
+		{"GET", "calls", "the last calls: by whom, to what, when, and how they ended; ?operation=ec2:CreateSnapshots for those of one", "", (*Server).showCalls},
+		{"GET", "volumes", "the volumes, each with its device on this machine", "", func(s *Server, _ *http.Request, _ []byte) (any, error) {
+			return s.ec2.Volumes(), nil
+		}},
+		{"GET", "state", "everything that there is", "", func(s *Server, _ *http.Request, _ []byte) (any, error) { return s.State(), nil }},
+		{"GET", "faults", "what happens to calls", "", func(s *Server, _ *http.Request, _ []byte) (any, error) { return s.faults.List(), nil }},
+		{"PUT", "faults", "replaces what happens to calls", `[{"operation":"ec2:CreateSnapshots","code":"RequestLimitExceeded","times":2},{"operation":"*","spread":{"kind":"lognormal","median":"40ms","p99":"400ms"}}]`, (*Server).putFaults},
+		{"GET", "seed", "what the dice of the faults were set to", "", func(s *Server, _ *http.Request, _ []byte) (any, error) {
+			return seedJSON{s.faults.Seed()}, nil
+		}},
+		{"PUT", "seed", "sets the dice, so that a run can be repeated", `{"seed":42}`, (*Server).putSeed},
+		{"GET", "clock", "the time here, and how far it was moved", "", func(s *Server, _ *http.Request, _ []byte) (any, error) { return s.clockJSON(), nil }},
+		{"POST", "clock", "moves the clock forward, and does what comes due on the way", `{"forward":"1h30m"}`, (*Server).postClock},
+	}
+}
+
+// serveControl answers what is under /_localstack/.
+func (s *Server) serveControl(w http.ResponseWriter, r *http.Request, body []byte) {
+	path := strings.TrimPrefix(r.URL.Path, controlPath)
+	for _, c := range controls() {
+		if c.method != r.Method || c.path != path {
+			continue
+		}
+		out, err := c.do(s, r, body)
+		if err != nil {
+			http.Error(w, fmt.Sprintf("cannot do %s %s: %v", r.Method, r.URL.Path, err), http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		// The client may be gone; there is nobody to tell.
+		_ = json.MarshalWrite(w, out, jsontext.Multiline(true), json.Deterministic(true), writeDurations)
+		return
+	}
+	http.Error(w, fmt.Sprintf("there is no %s %s; GET %s lists what there is", r.Method, r.URL.Path, controlPath), http.StatusNotFound)
+}
+
+type indexJSON struct {
+	Request string `json:"request"`
+	Says    string `json:"says"`
+	Body    string `json:"body,omitempty"`
+}
+
+func (s *Server) index() (out []indexJSON) {
+	for _, c := range controls() {
+		out = append(out, indexJSON{c.method + " " + s.URL() + controlPath + c.path, c.says, c.example})
+	}
+	return out
+}
+
+// Durations are text such as "1.5s" on these endpoints.
+var (
+	writeDurations = json.WithMarshalers(json.MarshalToFunc(func(e *jsontext.Encoder, d time.Duration) error {
+		return e.WriteToken(jsontext.String(d.String()))
+	}))
+	readDurations = json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, to *time.Duration) error {
+		token, err := d.ReadToken()
+		if err != nil {
+			return err
+		}
+		if token.Kind() != '"' {
+			return errors.New(`a duration is text with a unit, such as "500ms" or "1h30m"`)
+		}
+		*to, err = time.ParseDuration(token.String())
+		return err
+	}))
+)
+
+// read takes in what it was sent. Members that it does not know are an error: a fault that is misspelt would test nothing.
+func read(body []byte, to any) error {
+	return json.Unmarshal(body, to, json.RejectUnknownMembers(true), readDurations)
+}
+
+type healthJSON struct {
+	Status    string    `json:"status"`
+	Since     time.Time `json:"since"`
+	Region    string    `json:"region"`
+	AccountID string    `json:"accountId"`
+	Dir       string    `json:"dir"`
+	Notice    string    `json:"notice"`
+}
+
+type callJSON struct {
+	Time       time.Time         `json:"time"`
+	Operation  string            `json:"operation"`
+	Principal  string            `json:"principal"`
+	Source     string            `json:"source,omitempty"`
+	Region     string            `json:"region,omitempty"`
+	Resources  []string          `json:"resources,omitempty"`
+	State      string            `json:"state"`
+	DurationMS float64           `json:"durationMs"`
+	Effect     bool              `json:"effect"`
+	Status     int               `json:"status,omitzero"`
+	Err        string            `json:"err,omitempty"`
+	Fault      string            `json:"fault,omitempty"`
+	Note       string            `json:"note,omitempty"`
+	Params     map[string]string `json:"params,omitempty"`
+}
+
+func (s *Server) showCalls(r *http.Request, _ []byte) (any, error) {
+	only := r.URL.Query().Get("operation")
+	out := []callJSON{}
+	for _, c := range s.Calls() {
+		if only != "" && only != c.Operation {
+			continue
+		}
+		out = append(out, callJSON{
+			c.Time.UTC(), c.Operation, c.Principal, c.Source, c.Region, c.Resources, c.State, float64(c.Duration.Microseconds()) / 1000,
+			c.Effect, c.Status, c.Err, c.Fault, c.Note, c.Params,
+		})
+	}
+	return out, nil
+}
+
+func (s *Server) putFaults(_ *http.Request, body []byte) (any, error) {
+	var faults []Fault
+	if err := read(body, &faults); err != nil {
+		return nil, err
+	}
+	if err := s.SetFaults(faults...); err != nil {
+		return nil, err
+	}
+	return s.faults.List(), nil
+}
+
+type seedJSON struct {
+	Seed uint64 `json:"seed"`
+}
+
+func (s *Server) putSeed(_ *http.Request, body []byte) (any, error) {
+	in := seedJSON{}
+	if err := read(body, &in); err != nil {
+		return nil, err
+	}
+	s.faults.Reseed(in.Seed)
+	return in, nil
+}
+
+type clockJSON struct {
+	Now   time.Time     `json:"now"`
+	Ahead time.Duration `json:"ahead"` // of the machine's clock
+}
+
+func (s *Server) clockJSON() clockJSON { return clockJSON{s.clock.Now().UTC(), s.clock.Ahead()} }
+
+func (s *Server) postClock(_ *http.Request, body []byte) (any, error) {
+	var in struct {
+		Forward time.Duration `json:"forward"`
+	}
+	if err := read(body, &in); err != nil {
+		return nil, err
+	}
+	if in.Forward <= 0 {
+		return nil, errors.New(`"forward" is how far, such as "1h30m"; AWS's time does not go back`)
+	}
+	s.MoveClock(in.Forward)
+	return s.clockJSON(), nil
+}
