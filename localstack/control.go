@@ -42,6 +42,10 @@ func controls() []control {
 			return seedJSON{s.faults.Seed()}, nil
 		}},
 		{"PUT", "seed", "sets the dice, so that a run can be repeated", `{"seed":42}`, (*Server).putSeed},
+		{"GET", "imds", "which instance the metadata is that of, and how it is served", "", func(s *Server, _ *http.Request, _ []byte) (any, error) {
+			return s.imds.Settings(), nil
+		}},
+		{"PUT", "imds", "changes that", `{"role":"stillpoint","httpTokens":"optional","tags":true}`, (*Server).putMetadata},
 		{"GET", "clock", "the time here, and how far it was moved", "", func(s *Server, _ *http.Request, _ []byte) (any, error) { return s.clockJSON(), nil }},
 		{"POST", "clock", "moves the clock forward, and does what comes due on the way", `{"forward":"1h30m"}`, (*Server).postClock},
 	}
@@ -165,6 +169,17 @@ func (s *Server) putSeed(_ *http.Request, body []byte) (any, error) {
 		return nil, err
 	}
 	s.faults.Reseed(in.Seed)
+	return in, nil
+}
+
+func (s *Server) putMetadata(_ *http.Request, body []byte) (any, error) {
+	var in Metadata
+	if err := read(body, &in); err != nil {
+		return nil, err
+	}
+	if err := s.SetMetadata(in); err != nil {
+		return nil, err
+	}
 	return in, nil
 }
 

@@ -9,10 +9,32 @@ import (
 
 	"stillpoint/localstack/internal/ec2"
 	"stillpoint/localstack/internal/identity"
+	"stillpoint/localstack/internal/imds"
 	"stillpoint/localstack/internal/sns"
 	"stillpoint/localstack/internal/sts"
 	"stillpoint/localstack/internal/wire"
 )
+
+// request is what a client asks for. With credentials that have expired it is refused: EC2 has a code of its own for that
+// (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html), the others share one.
+func (s *Server) request(r *http.Request, body []byte) wire.Operation {
+	if strings.HasPrefix(r.URL.Path, imds.Prefix) {
+		return s.imds.Operation(r)
+	}
+	op := s.operation(r, body)
+	if key, _, _ := identity.Scope(r); s.keys.Expired(key, s.clock.Now()) {
+		op.Do = func(context.Context, *wire.Call) (wire.Reply, *wire.Error) {
+			if strings.HasPrefix(op.Name, "ec2:") {
+				return wire.Reply{}, wire.Errorf("RequestExpired", "Request has expired.")
+			}
+			return wire.Reply{}, &wire.Error{
+				Code: "ExpiredToken", Type: "ExpiredTokenException", Status: http.StatusForbidden,
+				Message: "The security token included in the request is expired",
+			}
+		}
+	}
+	return op
+}
 
 // operation finds out what a request asks for. Services with a JSON protocol say so in a header, the others in the scope of the
 // signature, or else by the version of their API.

@@ -36,7 +36,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveControl(w, r, body)
 		return
 	}
-	s.serve(w, r, s.keys.Caller(r), s.operation(r, body))
+	s.serve(w, r, s.keys.Caller(r), s.request(r, body))
 }
 
 // serve does the operation of a client, with the fault that is set for it, if any, and keeps a record.

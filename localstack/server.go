@@ -23,6 +23,7 @@ import (
 	"stillpoint/localstack/internal/fault"
 	"stillpoint/localstack/internal/host"
 	"stillpoint/localstack/internal/identity"
+	"stillpoint/localstack/internal/imds"
 	"stillpoint/localstack/internal/sns"
 	"stillpoint/localstack/internal/sqs"
 )
@@ -75,6 +76,7 @@ type Server struct {
 	sqs    *sqs.Service
 	sns    *sns.Service
 	ec2    *ec2.Service
+	imds   *imds.Service
 
 	forget    func() bool // stops watching the context of Start
 	closeOnce sync.Once
@@ -136,6 +138,7 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	s.sqs = sqs.New(h)
 	s.sns = sns.New(h, s.sqs)
 	s.ec2 = ec2.New(h, &disk.Store{Dir: c.Dir}, c.SnapshotTime)
+	s.imds = imds.New(h, s.keys, s.ec2.Running)
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
 
 	go func() {
@@ -192,7 +195,7 @@ func (s *Server) Env() []string {
 		"AWS_DEFAULT_REGION=" + s.config.Region,
 		"AWS_ACCESS_KEY_ID=localstack",
 		"AWS_SECRET_ACCESS_KEY=localstack",
-		"AWS_EC2_METADATA_DISABLED=true",
+		"AWS_EC2_METADATA_SERVICE_ENDPOINT=" + s.URL(),
 	}
 }
 
@@ -226,6 +229,12 @@ func (s *Server) Now() time.Time { return s.clock.Now() }
 // messages become visible, snapshots are completed. Everything that AWS does by time goes by this clock; what a client waits for on
 // its connection (a long poll, a fault's latency) does not.
 func (s *Server) MoveClock(d time.Duration) { s.clock.Move(d) }
+
+// Metadata says on which instance the instance metadata service answers, and how.
+type Metadata = imds.Settings
+
+// SetMetadata changes that. The error is about a setting that cannot be.
+func (s *Server) SetMetadata(to Metadata) error { return s.imds.Set(to) }
 
 // Device is the path of the loop device under an attached volume, such as /dev/loop3. It is false for a volume that is not
 // attached, that is a root volume, or that has no data.

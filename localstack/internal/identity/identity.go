@@ -79,7 +79,7 @@ func Scope(r *http.Request) (key, region, service string) {
 
 // Issue makes credentials for the session of a role until expires.
 func (x *Registry) Issue(role, session string, expires time.Time) Key {
-	id := strings.ToUpper(random(8))
+	id := rand.Text()[:16]
 	k := Key{
 		AccessKeyID: "ASIA" + id, SecretAccessKey: random(20), SessionToken: random(60), Expires: expires,
 		Principal: "arn:aws:sts::" + x.account + ":assumed-role/" + role + "/" + session,
@@ -89,6 +89,12 @@ func (x *Registry) Issue(role, session string, expires time.Time) Key {
 	defer x.mu.Unlock()
 	x.keys[k.AccessKeyID] = k
 	return k
+}
+
+// Expired tells whether accessKeyID was issued and is no longer good.
+func (x *Registry) Expired(accessKeyID string, now time.Time) bool {
+	k, ok := x.Lookup(accessKeyID)
+	return ok && !k.Expires.After(now)
 }
 
 // Lookup finds credentials that were issued.
