@@ -247,15 +247,18 @@ func (s *Scene) makeQueues(ctx context.Context) error {
 		}
 		return aws.ToString(out.QueueUrl), nil
 	}
-	const arn = "arn:aws:sqs:eu-west-1:111122223333:"
+	const arn = arns + "sqs:" + place
 	var err error
 	if s.DeadLetterURL, err = queue("stillpoint-dead", nil); err != nil {
 		return err
 	}
-	if s.QueueURL, err = queue("stillpoint-db1", map[string]string{"RedrivePolicy": `{"deadLetterTargetArn":"` + arn + `stillpoint-dead","maxReceiveCount":10}`}); err != nil {
+	if s.QueueURL, err = queue("stillpoint-db1", map[string]string{
+		"RedrivePolicy": `{"deadLetterTargetArn":"` + arn + `stillpoint-dead","maxReceiveCount":10}`,
+		"Policy":        allow(arn+"stillpoint-db1", "events.amazonaws.com", "sns.amazonaws.com"),
+	}); err != nil {
 		return err
 	}
-	if s.ResultsURL, err = queue("results", nil); err != nil {
+	if s.ResultsURL, err = queue("results", map[string]string{"Policy": allow(arn+"results", "sns.amazonaws.com")}); err != nil {
 		return err
 	}
 	topic, err := s.SNS.CreateTopic(ctx, &sns.CreateTopicInput{Name: aws.String("stillpoint-results")})
