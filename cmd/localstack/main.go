@@ -1,4 +1,4 @@
-// Command localstack runs a local AWS until it gets SIGINT or SIGTERM. See the package stillpoint/localstack.
+// Command localstack runs a local AWS until it gets SIGINT, SIGTERM or SIGHUP. See the package stillpoint/localstack.
 package main
 
 import (
@@ -23,6 +23,7 @@ type options struct {
 	Region       string        `help:"Region to be." default:"eu-west-1"`
 	Account      string        `help:"Account to be: twelve digits." default:"111122223333"`
 	SnapshotTime time.Duration `help:"How long a snapshot is pending." default:"1s"`
+	Seed         uint64        `help:"What chance goes by: which calls a fault spares, which latencies it draws. The same seed repeats a run." placeholder:"N"`
 	Verbose      bool          `short:"v" help:"Log every device and message that is lost, to standard error."`
 }
 
@@ -36,7 +37,7 @@ const (
 var errUsage = errors.New("see localstack --help")
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	code := exitOK
@@ -57,7 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var o options
 	helped := false
 	parser, err := kong.New(&o, kong.Name("localstack"),
-		kong.Description("A local AWS: SQS, SNS, STS and EC2 with EBS volumes that are real block devices. Loopback only, no authentication."),
+		kong.Description("A local AWS: SQS, SNS, EventBridge rules, EventBridge Scheduler, STS, the instance metadata service, and EC2 with EBS volumes that are real block devices. One port, loopback only, no authentication."),
 		kong.Writers(stdout, stderr), kong.Exit(func(int) { helped = true }))
 	if err != nil {
 		return fmt.Errorf("cannot read the command line: %w", err)
@@ -77,7 +78,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 	// The server outlives ctx by the time that it takes to end it in good order, so it must not watch ctx itself.
 	server, err := localstack.Start(context.WithoutCancel(ctx), localstack.Config{
-		Dir: o.Dir, Addr: o.Addr, Region: o.Region, AccountID: o.Account, Logger: &log, SnapshotTime: pending(o.SnapshotTime),
+		Dir: o.Dir, Addr: o.Addr, Region: o.Region, AccountID: o.Account, Logger: &log, SnapshotTime: pending(o.SnapshotTime), Seed: o.Seed,
 	})
 	if err != nil {
 		return err
@@ -97,14 +98,26 @@ func pending(d time.Duration) time.Duration {
 	return d
 }
 
+// greet prints what to export and what to try first, as text that a shell can read.
 func greet(w io.Writer, s *localstack.Server, o options) error {
 	text := "# localstack: " + localstack.Notice + "\n"
 	for _, pair := range s.Env() {
 		text += "export " + pair + "\n"
 	}
+	if o.Dir == "" {
+		text += "# volumes have no data and no devices: --dir DIR gives them some (as root; best on XFS with reflink)\n"
+	}
 	// Version 1 of the aws CLI does not heed AWS_ENDPOINT_URL for SQS.
-	text += fmt.Sprintf("# aws --endpoint-url %s sqs create-queue --queue-name requests\n", s.URL())
-	text += fmt.Sprintf("# aws --endpoint-url %s sqs send-message --queue-url %s/%s/requests --message-body '{}'\n", s.URL(), s.URL(), o.Account)
+	text += "#\n# to begin with:\n"
+	for _, line := range []string{
+		"sqs create-queue --queue-name requests",
+		"sqs send-message --queue-url " + s.URL() + "/" + o.Account + "/requests --message-body '{}'",
+		"ec2 run-instances --image-id ami-1 --block-device-mappings 'DeviceName=/dev/sdf,Ebs={VolumeSize=1}'",
+	} {
+		text += fmt.Sprintf("#   aws --endpoint-url %s %s\n", s.URL(), line)
+	}
+	text += "# what there is beside AWS (devices, faults, the clock, the log of calls, a dump of the state):\n"
+	text += fmt.Sprintf("#   curl %s/_localstack/\n", s.URL())
 	_, err := io.WriteString(w, text)
 	return err
 }
