@@ -15,26 +15,33 @@ const sizeTag = "localstack:size-mib"
 
 // volume is a sparse file, and a loop device on it while it is attached.
 type volume struct {
-	Serial    int
-	ID        string
-	Zone      string
-	GiB       int
-	Type      string
-	Encrypted bool
-	From      string // the snapshot that it was made from; empty for none
-	Launched  string // the instance that it was made with; empty for none
-	Created   time.Time
-	Tags      []tag
+	Serial     int
+	ID         string
+	Zone       string
+	GiB        int
+	Type       string
+	Iops       int // zero: the type has none
+	Throughput int // MiB/s; zero: the type has none
+	Encrypted  bool
+	KmsKey     string // an ARN; empty: not encrypted
+	From       string // the snapshot that it was made from; empty for none
+	Launched   string // the instance that it was made with; empty for none
+	Created    time.Time
+	Tags       []tag
 
 	Instance            string // that it is attached to; empty for none
 	Device              string // the name that it is attached as: /dev/sdf
+	Root                bool   // it is the root volume of Instance
 	AttachTime          time.Time
 	DeleteOnTermination bool
 	loop                *disk.Loop // nil for a root volume and without data
 	Detaching           bool       // detached, but its device is still in use
+	Doomed              bool       // it is deleted once it is detached
+
+	Modifications []modification // those that count for the limit, the latest last
 }
 
-func (v *volume) root() bool { return v.Device == rootDevice }
+func (v *volume) root() bool { return v.Root }
 
 func (v *volume) state() string {
 	if v.Instance != "" {
@@ -50,22 +57,33 @@ func (v *volume) attachment() string {
 	return "attached"
 }
 
+// attached is what a filter sees that only an attached volume has.
+func attached(of func(*volume) string) func(*volume) []string {
+	return func(v *volume) []string {
+		if v.Instance == "" {
+			return nil
+		}
+		return []string{of(v)}
+	}
+}
+
 var volumeKind = kind[volume]{
 	fields: fields[volume]{
-		"volume-id":              func(v *volume) []string { return []string{v.ID} },
-		"status":                 func(v *volume) []string { return []string{v.state()} },
-		"size":                   func(v *volume) []string { return []string{strconv.Itoa(v.GiB)} },
-		"volume-type":            func(v *volume) []string { return []string{v.Type} },
-		"availability-zone":      func(v *volume) []string { return []string{v.Zone} },
-		"snapshot-id":            func(v *volume) []string { return []string{v.From} },
-		"attachment.instance-id": func(v *volume) []string { return some(v.Instance) },
-		"attachment.device":      func(v *volume) []string { return some(v.Device) },
-		"attachment.status": func(v *volume) []string {
-			if v.Instance == "" {
-				return nil
-			}
-			return []string{v.attachment()}
-		},
+		"attachment.attach-time":           attached(func(v *volume) string { return stamp(v.AttachTime) }),
+		"attachment.delete-on-termination": attached(func(v *volume) string { return strconv.FormatBool(v.DeleteOnTermination) }),
+		"attachment.device":                attached(func(v *volume) string { return v.Device }),
+		"attachment.instance-id":           attached(func(v *volume) string { return v.Instance }),
+		"attachment.status":                attached((*volume).attachment),
+		"availability-zone":                func(v *volume) []string { return []string{v.Zone} },
+		"availability-zone-id":             func(v *volume) []string { return []string{zoneID(v.Zone)} },
+		"create-time":                      func(v *volume) []string { return []string{stamp(v.Created)} },
+		"encrypted":                        func(v *volume) []string { return []string{strconv.FormatBool(v.Encrypted)} },
+		"multi-attach-enabled":             func(*volume) []string { return []string{"false"} },
+		"size":                             func(v *volume) []string { return []string{strconv.Itoa(v.GiB)} },
+		"snapshot-id":                      func(v *volume) []string { return []string{v.From} },
+		"status":                           func(v *volume) []string { return []string{v.state()} },
+		"volume-id":                        func(v *volume) []string { return []string{v.ID} },
+		"volume-type":                      func(v *volume) []string { return []string{v.Type} },
 	},
 	Tags:     func(v *volume) []tag { return v.Tags },
 	Serial:   func(v *volume) int { return v.Serial },
@@ -80,24 +98,43 @@ func some(s string) []string {
 	return []string{s}
 }
 
-func (s *Service) createVolume(q wire.Query, _ *wire.Call) ([]wire.Node, *wire.Error) {
+// createVolume makes a volume that is available at once, though the answer says "creating", as AWS's does.
+func (s *Service) createVolume(q wire.Query, c *wire.Call) ([]wire.Node, *wire.Error) {
+	if apiErr := refuse(q, "AvailabilityZone", "AvailabilityZoneId", "Size", "SnapshotId", "VolumeType", "Iops", "Throughput", "Encrypted", "KmsKeyId",
+		"TagSpecification", "ClientToken"); apiErr != nil {
+		return nil, apiErr
+	}
 	tags, apiErr := specified(q, "volume")
 	if apiErr != nil {
 		return nil, apiErr
 	}
-	if q.Get("AvailabilityZone") == "" {
+	if q.Get("AvailabilityZone") == "" && q.Get("AvailabilityZoneId") == "" {
 		return nil, wire.Errorf("MissingParameter", "The request must contain the parameter zone")
 	}
-	if q.Flag("DryRun") {
-		return nil, dryRun(q)
+	zone, apiErr := s.zone(q.Get("AvailabilityZone"), q.Get("AvailabilityZoneId"), c)
+	if apiErr != nil {
+		return nil, apiErr
 	}
-	v := s.remembered(q)
-	if v == nil {
-		if v, apiErr = s.newVolume(q, tags["volume"]); apiErr != nil {
+	before, apiErr := s.repeated(q, "Parameters")
+	if apiErr != nil {
+		return nil, apiErr
+	}
+	var v *volume
+	if before != nil {
+		v = s.volumesOf(before)[0]
+	} else {
+		spec := wire.Query{"AvailabilityZone": {zone}}
+		for _, name := range []string{"Size", "SnapshotId", "VolumeType", "Iops", "Throughput", "Encrypted", "KmsKeyId", "DryRun"} {
+			if have, ok := q[name]; ok {
+				spec[name] = have
+			}
+		}
+		if v, apiErr = s.newVolume(spec, tags["volume"]); apiErr != nil {
 			return nil, apiErr
 		}
 		s.remember(q, v.ID)
 	}
+	c.About(s.arn("volume", v.ID))
 	nodes := s.volumeNodes(v)
 	for i := range nodes {
 		if nodes[i].Name == "status" {
@@ -107,54 +144,91 @@ func (s *Service) createVolume(q wire.Query, _ *wire.Call) ([]wire.Node, *wire.E
 	return nodes, nil
 }
 
-// remembered is the volume that an earlier call with the same token made, or nil.
-func (s *Service) remembered(q wire.Query) *volume {
-	for _, id := range s.tokens[q.Get("ClientToken")] {
-		if v, ok := s.volumes[id]; ok {
-			return v
-		}
-	}
-	return nil
-}
-
-// newVolume makes a volume and its file, empty or from a snapshot.
+// newVolume makes a volume and its file, empty or from a snapshot. With DryRun it ends after the checks.
 func (s *Service) newVolume(q wire.Query, tags []tag) (*volume, *wire.Error) {
-	gib, apiErr := q.Number("Size")
-	if apiErr != nil {
+	v := &volume{
+		ID: newID("vol"), Zone: q.Get("AvailabilityZone"), Type: q.Get("VolumeType"), From: q.Get("SnapshotId"), Created: s.Clock.Now(),
+		Encrypted: q.Flag("Encrypted"), Tags: append([]tag(nil), tags...),
+	}
+	var apiErr *wire.Error
+	if v.GiB, apiErr = q.Number("Size"); apiErr != nil {
+		return nil, apiErr
+	}
+	if v.Iops, apiErr = q.Number("Iops"); apiErr != nil {
+		return nil, apiErr
+	}
+	if v.Throughput, apiErr = q.Number("Throughput"); apiErr != nil {
 		return nil, apiErr
 	}
 	var from *snapshot
-	if id := q.Get("SnapshotId"); id != "" {
-		if from, apiErr = s.findSnapshot(id); apiErr != nil {
+	if v.From != "" {
+		if from, apiErr = s.source(v); apiErr != nil {
 			return nil, apiErr
 		}
-		if !from.completed(s.Clock.Now()) {
-			return nil, wire.Errorf("IncorrectState", "Snapshot is in invalid state - pending: %s", id)
-		}
-		if gib == 0 {
-			gib = from.GiB
-		}
-		if gib < from.GiB {
-			return nil, wire.Errorf("InvalidParameterValue", "Volume of %dGiB is smaller than snapshot '%s', expect size >= %dGiB", gib, id, from.GiB)
-		}
-	}
-	if gib < 1 || gib > 65_536 {
-		return nil, wire.Errorf("InvalidParameterValue", "Volume size must be from 1 to 65536 GiB, or that of a snapshot; it is %d", gib)
-	}
-	v := &volume{
-		Serial: s.next(), ID: newID("vol"), Zone: q.Get("AvailabilityZone"), GiB: gib, Type: q.Get("VolumeType"),
-		Encrypted: q.Flag("Encrypted"), From: q.Get("SnapshotId"), Created: s.Clock.Now(), Tags: append([]tag(nil), tags...),
+	} else if !q.Has("Size") {
+		return nil, wire.Errorf("MissingParameter", "The request must contain the parameter size/snapshot")
 	}
 	if v.Type == "" {
-		v.Type = "gp3"
+		v.Type = "gp2" // "Default: gp2", CreateVolume in the API reference
+	}
+	if apiErr := v.checkRates(); apiErr != nil {
+		return nil, apiErr
+	}
+	if apiErr := s.encrypt(v, q.Get("KmsKeyId")); apiErr != nil {
+		return nil, apiErr
+	}
+	if apiErr := dryRun(q); apiErr != nil {
+		return nil, apiErr
 	}
 	if s.disks.Real() {
 		if apiErr := s.fill(v, from); apiErr != nil {
 			return nil, apiErr
 		}
 	}
+	v.Serial = s.next()
 	s.volumes[v.ID] = v
 	return v, nil
+}
+
+// source is the snapshot that a volume is to be made from, which sets its smallest size, and its encryption.
+func (s *Service) source(v *volume) (*snapshot, *wire.Error) {
+	from, apiErr := s.findSnapshot(v.From)
+	if apiErr != nil {
+		return nil, apiErr
+	}
+	if !from.completed(s.Clock.Now()) {
+		return nil, wire.Errorf("IncorrectState", "Snapshot is in invalid state - pending: %s", v.From)
+	}
+	if v.GiB == 0 {
+		v.GiB = from.GiB
+	}
+	if v.GiB < from.GiB {
+		return nil, wire.Errorf("InvalidParameterValue", "Volume of %dGiB is smaller than snapshot '%s', expect size >= %dGiB", v.GiB, v.From, from.GiB)
+	}
+	// "Volumes that are created from encrypted snapshots are also automatically encrypted."
+	v.Encrypted = v.Encrypted || from.Encrypted
+	return from, nil
+}
+
+// encrypt sets the key of an encrypted volume. There is no KMS: any key exists, and nothing is encrypted.
+func (s *Service) encrypt(v *volume, key string) *wire.Error {
+	if key != "" && !v.Encrypted {
+		return wire.Errorf("InvalidParameterDependency", "The parameter KmsKeyId requires the parameter Encrypted to be set.")
+	}
+	if !v.Encrypted {
+		return nil
+	}
+	switch {
+	case key == "":
+		key = "key/00000000-0000-4000-8000-000000000000" // stands for the account's key for EBS
+	case strings.HasPrefix(key, "arn:"):
+		v.KmsKey = key
+		return nil
+	case !strings.HasPrefix(key, "alias/"):
+		key = "key/" + key
+	}
+	v.KmsKey = "arn:aws:kms:" + s.Region + ":" + s.Account + ":" + key
+	return nil
 }
 
 // fill makes the file of a volume. One that is made from a snapshot is as long as that, or longer if a larger size was asked for.
@@ -186,106 +260,44 @@ func (s *Service) fill(v *volume, from *snapshot) *wire.Error {
 	return nil
 }
 
-func (s *Service) attachVolume(q wire.Query, _ *wire.Call) ([]wire.Node, *wire.Error) {
+func (s *Service) deleteVolume(q wire.Query, c *wire.Call) ([]wire.Node, *wire.Error) {
 	v, apiErr := s.findVolume(q.Get("VolumeId"))
 	if apiErr != nil {
 		return nil, apiErr
 	}
-	i, apiErr := s.findInstance(q.Get("InstanceId"))
-	if apiErr != nil {
-		return nil, apiErr
-	}
-	if q.Get("Device") == "" {
-		return nil, wire.Errorf("MissingParameter", "The request must contain the parameter device")
-	}
-	if apiErr := dryRun(q); apiErr != nil {
-		return nil, apiErr
-	}
-	if apiErr := s.attach(v, i, q.Get("Device")); apiErr != nil {
-		return nil, apiErr
-	}
-	return s.attachmentNodes(v, "attaching"), nil
-}
-
-// attach puts a loop device on the file of a volume. A root volume gets none: nothing reads it.
-func (s *Service) attach(v *volume, i *instance, device string) *wire.Error {
-	switch {
-	case v.Instance != "":
-		return wire.Errorf("VolumeInUse", "%s is already attached to an instance", v.ID)
-	case v.Zone != i.Zone:
-		return wire.Errorf("InvalidVolume.ZoneMismatch", "The volume '%s' is not in the same availability zone as instance '%s'", v.ID, i.ID)
-	case !strings.HasPrefix(device, "/dev/sd") && !strings.HasPrefix(device, "/dev/xvd"):
-		return wire.Errorf("InvalidParameterValue", "Value (%s) for parameter device is invalid. %s is not a valid EBS device name.", device, device)
-	}
-	for _, other := range s.attachedTo(i.ID) {
-		if other.Device == device {
-			return wire.Errorf("InvalidParameterValue", "Invalid value '%s' for unixDevice. Attachment point %s is already in use", device, device)
-		}
-	}
-	if s.disks.Real() && device != rootDevice {
-		loop, err := disk.Attach(s.disks.Path(v.ID))
-		if err != nil {
-			return s.internal(err)
-		}
-		v.loop = loop
-		s.Log.Debug().Str("volume", v.ID).Str("device", loop.Path).Msg("volume attached")
-	}
-	v.Instance, v.Device, v.AttachTime = i.ID, device, s.Clock.Now()
-	return nil
-}
-
-// detachVolume lets the loop device go. If it is still mounted, the volume is "detaching" until it is not, as on AWS.
-func (s *Service) detachVolume(q wire.Query, _ *wire.Call) ([]wire.Node, *wire.Error) {
-	v, apiErr := s.findVolume(q.Get("VolumeId"))
-	if apiErr != nil {
-		return nil, apiErr
-	}
-	if v.Instance == "" {
-		return nil, wire.Errorf("IncorrectState", "Volume '%s' is in the 'available' state.", v.ID)
-	}
-	if id := q.Get("InstanceId"); id != "" && id != v.Instance {
-		return nil, wire.Errorf("InvalidAttachment.NotFound", "Volume '%s' is not attached to instance '%s'", v.ID, id)
-	}
-	if v.root() {
-		return nil, wire.Errorf("OperationNotPermitted", "Unable to detach root volume '%s' from instance '%s'", v.ID, v.Instance)
-	}
-	if apiErr := dryRun(q); apiErr != nil {
-		return nil, apiErr
-	}
-	nodes := s.attachmentNodes(v, "detaching")
-	v.Detaching = true
-	if v.loop != nil {
-		if err := v.loop.Release(); err != nil {
-			s.Log.Warn().Err(err).Str("volume", v.ID).Msg("volume stays in the state detaching")
-		}
-	}
-	s.settle()
-	return nodes, nil
-}
-
-func (s *Service) deleteVolume(q wire.Query, _ *wire.Call) ([]wire.Node, *wire.Error) {
-	v, apiErr := s.findVolume(q.Get("VolumeId"))
-	if apiErr != nil {
-		return nil, apiErr
-	}
+	c.About(s.arn("volume", v.ID))
 	if v.Instance != "" {
 		return nil, wire.Errorf("VolumeInUse", "Volume %s is currently attached to %s", v.ID, v.Instance)
 	}
 	if apiErr := dryRun(q); apiErr != nil {
 		return nil, apiErr
 	}
-	if s.disks.Real() {
-		if err := s.disks.Remove(v.ID); err != nil {
-			return nil, s.internal(err)
-		}
+	if err := s.erase(v); err != nil {
+		return nil, s.internal(err)
 	}
-	delete(s.volumes, v.ID)
 	return []wire.Node{wire.Bool("return", true)}, nil
 }
 
-func (s *Service) describeVolumes(q wire.Query, _ *wire.Call) ([]wire.Node, *wire.Error) {
+// erase deletes a volume that is not attached, with its file.
+func (s *Service) erase(v *volume) error {
+	if s.disks.Real() {
+		if err := s.disks.Remove(v.ID); err != nil {
+			return err
+		}
+	}
+	s.forgetVolume(v)
+	return nil
+}
+
+func (s *Service) describeVolumes(q wire.Query, c *wire.Call) ([]wire.Node, *wire.Error) {
 	page, token, apiErr := volumeKind.choose(q, s.volumes, q.List("VolumeId"), s.findVolume)
 	if apiErr != nil {
+		return nil, apiErr
+	}
+	for _, id := range q.List("VolumeId") {
+		c.About(s.arn("volume", id))
+	}
+	if apiErr := dryRun(q); apiErr != nil {
 		return nil, apiErr
 	}
 	return described("volumeSet", page, token, s.volumeNodes), nil
@@ -303,9 +315,22 @@ func (s *Service) volumeNodes(v *volume) []wire.Node {
 	if v.Instance != "" {
 		attachments.Kids = []wire.Node{{Name: "item", Kids: s.attachmentNodes(v, v.attachment())}}
 	}
-	return []wire.Node{
-		wire.El("volumeId", v.ID), wire.Num("size", v.GiB), wire.El("snapshotId", v.From), wire.El("availabilityZone", v.Zone), wire.El("status", v.state()),
+	out := []wire.Node{
+		wire.El("volumeId", v.ID), wire.Num("size", v.GiB), wire.El("snapshotId", v.From), wire.El("availabilityZone", v.Zone),
+		wire.El("availabilityZoneId", zoneID(v.Zone)), wire.El("status", v.state()),
 		wire.Time("createTime", v.Created), attachments, tagNodes(v.Tags), wire.El("volumeType", v.Type), wire.Bool("encrypted", v.Encrypted),
 		wire.Bool("multiAttachEnabled", false),
 	}
+	for _, x := range []struct {
+		name  string
+		value int
+	}{{"iops", v.Iops}, {"throughput", v.Throughput}} {
+		if x.value != 0 {
+			out = append(out, wire.Num(x.name, x.value))
+		}
+	}
+	if v.KmsKey != "" {
+		out = append(out, wire.El("kmsKeyId", v.KmsKey))
+	}
+	return out
 }
