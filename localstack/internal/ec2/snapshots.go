@@ -184,6 +184,13 @@ func (s *Service) snap(q wire.Query, volumes []*volume, tags []tag, copyTags boo
 // cloneAll clones all files at once. The note says how, how long it took, and whether any of the devices was written to
 // meanwhile: only if not do the snapshots certainly show one and the same instant.
 func (s *Service) cloneAll(volumes []*volume, made []*snapshot) (note string, err error) {
+	ids := make([]string, len(made))
+	for i, x := range made {
+		ids[i] = x.ID
+	}
+	if err := s.disks.Intend(ids...); err != nil {
+		return "", err
+	}
 	before := writesOf(volumes)
 	began := time.Now()
 	how := make([]string, len(volumes))
