@@ -107,6 +107,7 @@ func TestCopySnapshotRules(t *testing.T) {
 		"no key":                {in: ec2.CopySnapshotInput{SourceSnapshotId: &plain, Encrypted: aws.Bool(true), KmsKeyId: aws.String("mine")}, key: "mine", error: "Given key ID is not accessible"},
 		"key of another region": {in: ec2.CopySnapshotInput{SourceSnapshotId: &plain, Encrypted: aws.Bool(true), KmsKeyId: aws.String("arn:aws:kms:eu-north-1:111122223333:key/" + uuid)}, key: "arn:aws:kms:eu-north-1:111122223333:key/" + uuid, error: "Given key ID is not accessible"},
 		"seven minutes":         {in: ec2.CopySnapshotInput{SourceSnapshotId: &plain, CompletionDurationMinutes: aws.Int32(7)}, code: "InvalidParameterValue"},
+		"twenty minutes":        {in: ec2.CopySnapshotInput{SourceSnapshotId: &plain, CompletionDurationMinutes: aws.Int32(20)}, code: "InvalidParameterValue"},
 		"more than two days":    {in: ec2.CopySnapshotInput{SourceSnapshotId: &plain, CompletionDurationMinutes: aws.Int32(2895)}, code: "InvalidParameterValue"},
 		"outpost":               {in: ec2.CopySnapshotInput{SourceSnapshotId: &plain, DestinationOutpostArn: aws.String("arn:aws:outposts:x")}, code: "InvalidParameterCombination"},
 		"local zone":            {in: ec2.CopySnapshotInput{SourceSnapshotId: &plain, DestinationAvailabilityZone: aws.String("eu-west-1-x-1a")}, code: "InvalidParameterCombination"},

@@ -150,6 +150,7 @@ func TestLockCompliance(t *testing.T) {
 	}
 
 	// Without a cooling-off period it is final at once. An expired lock can be followed by any.
+	must(l.lock(t, types.LockModeGovernance, 1, 0))(t)
 	must(l.lock(t, types.LockModeCompliance, 1, 0))(t)
 	wantCode(t, l.unlock(t), "OperationNotPermitted")
 }

@@ -179,7 +179,7 @@ func (s *Service) unlockSnapshot(q wire.Query, c *wire.Call) ([]wire.Node, *wire
 }
 
 // describeLockedSnapshots shows the caller's snapshots that are or were locked.
-func (s *Service) describeLockedSnapshots(q wire.Query, _ *wire.Call) ([]wire.Node, *wire.Error) {
+func (s *Service) describeLockedSnapshots(q wire.Query, c *wire.Call) ([]wire.Node, *wire.Error) {
 	now := s.Clock.Now()
 	all := s.ownShown()
 	ids := q.List("SnapshotId")
@@ -197,6 +197,7 @@ func (s *Service) describeLockedSnapshots(q wire.Query, _ *wire.Call) ([]wire.No
 	for _, id := range ids {
 		if all[id].lockState(now) != "" {
 			named = append(named, id)
+			c.About(all[id].arn())
 		}
 	}
 	for id, x := range all {

@@ -18,7 +18,7 @@ func checkAccount(id string) *wire.Error {
 
 // describeSnapshots shows what the caller may make volumes of. An id that there is not is an error, one that the caller may not
 // use is left out. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html
-func (s *Service) describeSnapshots(q wire.Query, _ *wire.Call) ([]wire.Node, *wire.Error) {
+func (s *Service) describeSnapshots(q wire.Query, c *wire.Call) ([]wire.Node, *wire.Error) {
 	all := s.shown()
 	ids := q.List("SnapshotId")
 	if apiErr := checkShown(all, ids); apiErr != nil {
@@ -44,6 +44,9 @@ func (s *Service) describeSnapshots(q wire.Query, _ *wire.Call) ([]wire.Node, *w
 	}
 	if apiErr := dryRun(q); apiErr != nil {
 		return nil, apiErr
+	}
+	for _, id := range named {
+		c.About(all[id].arn())
 	}
 	return described("snapshotSet", page, token, s.snapshotNodes), nil
 }
