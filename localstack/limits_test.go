@@ -245,3 +245,11 @@ func TestVolumeSpacing(t *testing.T) {
 	c.MoveClock(15 * time.Second)
 	must(struct{}{}, create())(t)
 }
+
+func TestUnlimited(t *testing.T) {
+	c := start(t, localstack.Config{SnapshotTime: time.Hour, Unlimited: true})
+	_, volumes := c.launch(t, 1)
+	for range 150 { // more than any bucket holds, of a volume or of an account can be pending
+		c.snapOf(t, volumes[1])
+	}
+}

@@ -47,6 +47,9 @@ type Config struct {
 
 	// SnapshotTime is how long a snapshot is pending before it is completed. Zero is one second, below zero is no time at all.
 	SnapshotTime time.Duration
+
+	// Unlimited turns all token buckets and quotas of EC2 off, which are on as AWS documents them. See BehaveEC2 for some of them.
+	Unlimited bool
 }
 
 // Server is a running local AWS. Its methods are safe for use by several goroutines.
@@ -128,6 +131,9 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	s.sns = sns.New(h, s.sqs)
 	s.ec2 = ec2.New(h, &disk.Store{Dir: c.Dir}, c.SnapshotTime)
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+	if c.Unlimited {
+		s.ec2.Unlimit()
+	}
 
 	go func() {
 		defer close(s.served)

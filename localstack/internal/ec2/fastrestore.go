@@ -84,7 +84,7 @@ func (r *restore) nodes(now time.Time) []wire.Node {
 	return out
 }
 
-var zonePattern = regexp.MustCompile(`^[a-z]$`)
+var zoneLetter = regexp.MustCompile(`^[a-z]$`)
 
 // readRestores reads the snapshots and zones of a call.
 func readRestores(q wire.Query) (ids, zones []string, apiErr *wire.Error) {
@@ -120,7 +120,7 @@ func (s *Service) enableFastRestores(q wire.Query, c *wire.Call) ([]wire.Node, *
 			return r, nil
 		}
 		switch {
-		case len(zone) <= len(s.caller.Region) || zone[:len(s.caller.Region)] != s.caller.Region || !zonePattern.MatchString(zone[len(s.caller.Region):]):
+		case len(zone) <= len(s.caller.Region) || zone[:len(s.caller.Region)] != s.caller.Region || !zoneLetter.MatchString(zone[len(s.caller.Region):]):
 			return nil, wire.Errorf("InvalidZone.NotFound", "The zone '%s' does not exist.", zone)
 		case !x.completed(s.Clock.Now()):
 			return nil, wire.Errorf("IncorrectState", "Snapshot '%s' is not 'completed'.", id)

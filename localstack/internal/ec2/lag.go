@@ -63,7 +63,6 @@ func lagging(change operation) operation {
 			if !ok {
 				continue
 			}
-			c.About(x.arn())
 			x.Before = slices.DeleteFunc(x.Before, func(old oldTags) bool { return !now.Before(old.Until) })
 			if lag := s.lag(); lag > 0 {
 				x.Before = append(x.Before, oldTags{now.Add(lag), before[id]})

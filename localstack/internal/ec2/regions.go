@@ -3,8 +3,6 @@ package ec2
 import (
 	"strings"
 
-	"github.com/google/uuid"
-
 	"stillpoint/localstack/internal/wire"
 )
 
@@ -96,9 +94,9 @@ func (s *Service) shownOwn(id string) (*snapshot, *wire.Error) {
 	return x, apiErr
 }
 
-// defaultKey is the ARN of the key aws/ebs of an account in a region.
+// defaultKey is the ARN of the key aws/ebs of an account in a region. On AWS its id is another one everywhere.
 func defaultKey(region, account string) string {
-	return keyARN(region, account, uuid.NewSHA1(uuid.NameSpaceOID, []byte("aws/ebs "+region+" "+account)).String())
+	return keyARN(region, account, "00000000-0000-4000-8000-000000000000")
 }
 
 func keyARN(region, account, id string) string {

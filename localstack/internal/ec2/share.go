@@ -6,9 +6,9 @@ import (
 	"stillpoint/localstack/internal/wire"
 )
 
-// maxModifications is how many permissions one call can change.
+// maxPermissions is how many permissions one call can change.
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifySnapshotAttribute.html
-const maxModifications = 500
+const maxPermissions = 500
 
 const createVolumePermission = "createVolumePermission"
 
@@ -129,8 +129,8 @@ func readPermissions(q wire.Query) (permissions, *wire.Error) {
 			groups = append(groups, item.Get("Group"))
 		}
 	}
-	if n := len(users) + len(groups); n > maxModifications {
-		return p, wire.Errorf("InvalidParameterValue", "The number of modifications is %d; the maximum is %d", n, maxModifications)
+	if n := len(users) + len(groups); n > maxPermissions {
+		return p, wire.Errorf("InvalidParameterValue", "The number of modifications is %d; the maximum is %d", n, maxPermissions)
 	}
 	for _, user := range users {
 		if apiErr := checkAccount(user); apiErr != nil {

@@ -161,6 +161,13 @@ func (s *Service) Behave(b Behaviour) error {
 	return nil
 }
 
+// Unlimit turns all token buckets and all quotas off.
+func (s *Service) Unlimit() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.behaviour.Unthrottled, s.behaviour.Limits = true, Limits{-1, -1, -1, -1, -1}
+}
+
 // Behaviour is the one that was set, with how many snapshots are still to fail.
 func (s *Service) Behaviour() Behaviour {
 	s.mu.Lock()
