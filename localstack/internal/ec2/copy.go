@@ -55,6 +55,9 @@ func (s *Service) copySnapshot(q wire.Query, c *wire.Call) ([]wire.Node, *wire.E
 		return nil, apiErr
 	}
 	if s.disks.Real() {
+		if err := s.disks.Intend(x.ID); err != nil {
+			return nil, s.internal(err)
+		}
 		how, err := s.disks.Clone(source.ID, x.ID, 0, nil)
 		c.Note(how)
 		if err != nil {

@@ -118,9 +118,7 @@ func (s *Service) snap(q wire.Query, volumes []*volume, copyTags bool, set strin
 			ID: newID("snap"), Region: s.caller.Region, Account: s.caller.Account, Volume: v.ID, GiB: v.GiB, Encrypted: v.Encrypted,
 			Description: q.Get("Description"), Tags: all, Set: set,
 		}
-		if v.Encrypted {
-			made[i].Key = defaultKey(s.Region, s.Account)
-		}
+		made[i].Key = v.KmsKey
 	}
 	if apiErr := dryRun(q); apiErr != nil {
 		return nil, apiErr
@@ -200,12 +198,19 @@ func (s *Service) FailSnapshot(id, message string) error {
 			other.fail(message, now)
 		}
 	}
-	return nil
+	return s.save()
 }
 
 // cloneAll clones all files at once. The note says how, how long it took, and whether any of the devices was written to
 // meanwhile: only if not do the snapshots certainly show one and the same instant.
 func (s *Service) cloneAll(volumes []*volume, made []*snapshot) (note string, err error) {
+	ids := make([]string, len(made))
+	for i, x := range made {
+		ids[i] = x.ID
+	}
+	if err := s.disks.Intend(ids...); err != nil {
+		return "", err
+	}
 	before := writesOf(volumes)
 	began := time.Now()
 	how := make([]string, len(volumes))
