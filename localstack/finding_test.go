@@ -14,7 +14,7 @@ import (
 )
 
 func TestFindingInstancesAndVolumes(t *testing.T) {
-	c := start(t, localstack.Config{})
+	c := start(t, localstack.Config{Unlimited: true})
 	var all []string
 	volumeOf := map[string]string{}
 	for range 12 {

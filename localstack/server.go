@@ -58,6 +58,9 @@ type Config struct {
 	// Seed decides what chance decides: which calls a fault spares, and which latencies it draws. Zero is a seed that is not
 	// known beforehand; GET /_localstack/seed tells it.
 	Seed uint64
+
+	// Unlimited turns all token buckets and quotas of EC2 off, which are on as AWS documents them. See BehaveEC2 for some of them.
+	Unlimited bool
 }
 
 // Server is a running local AWS. Its methods are safe for use by several goroutines.
@@ -150,6 +153,9 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 		return nil, errors.Join(fmt.Errorf("cannot start localstack: %w", err), listener.Close())
 	}
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+	if c.Unlimited {
+		s.ec2.Unlimit()
+	}
 
 	go func() {
 		defer close(s.served)

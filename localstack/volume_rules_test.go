@@ -43,7 +43,7 @@ func TestDeviceNames(t *testing.T) {
 }
 
 func TestManyAttachments(t *testing.T) {
-	c := start(t, localstack.Config{})
+	c := start(t, localstack.Config{Unlimited: true})
 	nitro, _ := c.launch(t, 0)
 	xen := *must(c.ec2.RunInstances(t.Context(), &ec2.RunInstancesInput{ImageId: aws.String("ami-1"), InstanceType: "t2.micro", MinCount: aws.Int32(1), MaxCount: aws.Int32(1)}))(t).Instances[0].InstanceId
 	for i := range 26 {

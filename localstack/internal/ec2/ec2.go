@@ -30,8 +30,8 @@ const (
 // nothing else happens while the volumes of one CreateSnapshots are cloned.
 type Service struct {
 	host.Host
-	snapshotTime time.Duration
-	disks        *disk.Store
+	snapshotState
+	disks *disk.Store
 
 	mu        sync.Mutex
 	Serial    int // of the last thing made: the order in which things are listed
@@ -48,7 +48,7 @@ type Service struct {
 // New makes a service without instances. A snapshot is pending for snapshotTime. With a folder it needs Open before its first call.
 func New(h host.Host, disks *disk.Store, snapshotTime time.Duration) *Service {
 	return &Service{
-		Host: h, snapshotTime: max(snapshotTime, 0), disks: disks,
+		Host: h, snapshotState: newSnapshotState(snapshotTime), disks: disks,
 		instances: map[string]*instance{}, volumes: map[string]*volume{}, snapshots: map[string]*snapshot{},
 		tokens: map[string]*token{},
 	}
@@ -76,11 +76,6 @@ var operations = map[string]operation{
 	"DescribeVolumeStatus":         (*Service).describeVolumeStatus,
 	"DescribeVolumesModifications": (*Service).describeVolumesModifications,
 
-	"CreateSnapshots":   (*Service).createSnapshots,
-	"CreateSnapshot":    (*Service).createSnapshot,
-	"DescribeSnapshots": (*Service).describeSnapshots,
-	"DeleteSnapshot":    (*Service).deleteSnapshot,
-
 	"CreateTags":   (*Service).createTags,
 	"DeleteTags":   (*Service).deleteTags,
 	"DescribeTags": (*Service).describeTags,
@@ -94,7 +89,7 @@ func (s *Service) Operation(action string, q wire.Query) wire.Operation {
 	return wire.Operation{
 		Name: "ec2:" + action, Params: q.Flat(), Fail: Fail,
 		Do: func(_ context.Context, c *wire.Call) (wire.Reply, *wire.Error) {
-			call, ok := operations[action]
+			call, ok := operationOf(action)
 			if !ok {
 				return wire.Reply{}, wire.Errorf("InvalidAction", "The action %s is not valid for this web service: localstack does not have it", action)
 			}
@@ -161,7 +156,7 @@ func (s *Service) Device(volumeID string) (string, bool) {
 // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
 func (s *Service) arn(kind, id string) string {
 	if kind == "snapshot" {
-		return "arn:aws:ec2:" + s.Region + "::" + kind + "/" + id
+		return "arn:aws:ec2:" + s.asCaller(s.caller).Region + "::" + kind + "/" + id
 	}
 	return "arn:aws:ec2:" + s.Region + ":" + s.Account + ":" + kind + "/" + id
 }
@@ -192,10 +187,6 @@ func (s *Service) findInstance(id string) (*instance, *wire.Error) {
 
 func (s *Service) findVolume(id string) (*volume, *wire.Error) {
 	return find(s.volumes, id, "vol", "volume", "InvalidParameterValue", "InvalidVolume.NotFound")
-}
-
-func (s *Service) findSnapshot(id string) (*snapshot, *wire.Error) {
-	return find(s.snapshots, id, "snap", "snapshot", "InvalidSnapshotID.Malformed", "InvalidSnapshot.NotFound")
 }
 
 // sorted lists things in the order in which they were made.

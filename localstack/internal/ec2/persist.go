@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -28,11 +29,13 @@ type saved struct {
 	Volumes   []*volume
 	Snapshots []*snapshot
 	Tokens    map[string]*token
+	Access    map[string]string
+	Restores  map[string]*restore
 }
 
 func (s *Service) record() saved {
 	return saved{
-		Version: stateVersion, Ahead: s.Clock.Ahead(), Serial: s.Serial, Tokens: s.tokens,
+		Version: stateVersion, Ahead: s.Clock.Ahead(), Serial: s.Serial, Tokens: s.tokens, Access: s.Access, Restores: s.Restores,
 		Instances: sorted(s.instances, func(i *instance) int { return i.Serial }),
 		Volumes:   sorted(s.volumes, func(v *volume) int { return v.Serial }),
 		Snapshots: sorted(s.snapshots, func(x *snapshot) int { return x.Serial }),
@@ -53,6 +56,8 @@ func (s *Service) restore(r saved) {
 	for key, t := range r.Tokens {
 		s.tokens[key] = t
 	}
+	maps.Copy(s.Access, r.Access)
+	maps.Copy(s.Restores, r.Restores)
 }
 
 // State is all of EC2 as it is in the state file: the server's instances, volumes and snapshots with their tags, and the tokens of

@@ -186,8 +186,8 @@ func (s *Service) describeTags(q wire.Query, _ *wire.Call) ([]wire.Node, *wire.E
 	for _, x := range s.volumes {
 		add(x.Serial, x.ID, "volume", x.Tags)
 	}
-	for _, x := range s.snapshots {
-		add(x.Serial, x.ID, "snapshot", x.Tags)
+	for _, x := range s.ownShown() {
+		add(x.Serial, x.ID, "snapshot", x.shownTags(s.Clock.Now()))
 	}
 	page, token, apiErr := tagKind.choose(q, all, nil, nil)
 	if apiErr != nil {
