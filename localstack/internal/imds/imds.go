@@ -32,10 +32,10 @@ const (
 
 // Instance is a machine that can ask.
 type Instance struct {
-	ID, Image, Type, Zone, Address string
-	Launched                       time.Time
-	Devices                        []string // names of the attached volumes, the root's first
-	Tags                           map[string]string
+	ID, Image, Type, Zone, ZoneID, Address string
+	Launched                               time.Time
+	Devices                                []string // names of the attached volumes, the root's first
+	Tags                                   map[string]string
 }
 
 // Settings say on which instance this is, and how its metadata is served. The zero value is the first running instance, tokens
