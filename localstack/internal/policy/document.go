@@ -1,0 +1,163 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Versions of the policy language. A document without one has the older,
+// which has no variables.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_version.html
+const (
+	version2008 = "2008-10-17"
+	version2012 = "2012-10-17"
+)
+
+// Document is a policy document, checked. It does not change, and can be used
+// by several goroutines at once. The zero value decides nothing.
+type Document struct {
+	ID         string // empty: it has none
+	statements []statement
+}
+
+// statement has every list of its elements as patterns, and tells by a flag
+// whether a list is of what is meant or of what is not.
+type statement struct {
+	sid  string
+	deny bool
+
+	principals   principals // of an identity policy: everyone
+	notPrincipal bool
+	actions      []template
+	notAction    bool
+	resources    []template // none: the resource that the document hangs on
+	notResource  bool
+	conditions   []condition
+}
+
+type rawDocument struct {
+	Version   string
+	ID        *string `json:"Id"`
+	Statement jsontext.Value
+}
+
+type rawStatement struct {
+	Sid          string
+	Effect       string
+	Principal    jsontext.Value
+	NotPrincipal jsontext.Value
+	Action       jsontext.Value
+	NotAction    jsontext.Value
+	Resource     jsontext.Value
+	NotResource  jsontext.Value
+	Condition    jsontext.Value
+}
+
+// Parse reads a policy that hangs on a resource: each statement has a
+// Principal or a NotPrincipal. Without a Resource a statement is about
+// whatever the document hangs on. Unknown elements, operators and versions
+// are errors that name them.
+func Parse(text []byte) (*Document, error) { return parse(text, false) }
+
+// ParseIdentity reads a policy of a user, group or role: no principals, no Id,
+// and each statement has a Resource or a NotResource. Its statements are about
+// whoever asks.
+func ParseIdentity(text []byte) (*Document, error) { return parse(text, true) }
+
+func parse(text []byte, identity bool) (*Document, error) {
+	d, err := parseDocument(text, identity)
+	if err != nil {
+		return nil, fmt.Errorf("cannot parse the policy: %w", err)
+	}
+	return d, nil
+}
+
+func parseDocument(text []byte, identity bool) (*Document, error) {
+	var raw rawDocument
+	if err := unmarshal(text, &raw); err != nil {
+		return nil, err
+	}
+	variables := raw.Version == version2012
+	switch {
+	case !variables && raw.Version != version2008 && raw.Version != "":
+		return nil, fmt.Errorf("version %q is neither %s nor %s", raw.Version, version2012, version2008)
+	case identity && raw.ID != nil:
+		return nil, errors.New("an identity policy has no Id")
+	}
+	list := []rawStatement{{}}
+	var err error
+	switch raw.Statement.Kind() {
+	case '{':
+		err = unmarshal(raw.Statement, &list[0])
+	case '[':
+		err = unmarshal(raw.Statement, &list)
+	default:
+		err = errors.New("there is no Statement, as an object or a list of them")
+	}
+	if err == nil && len(list) == 0 {
+		err = errors.New("the list of statements is empty")
+	}
+	if err != nil {
+		return nil, err
+	}
+	d := &Document{}
+	if raw.ID != nil {
+		d.ID = *raw.ID
+	}
+	sids := map[string]bool{}
+	for i, r := range list {
+		s, err := r.parse(identity, variables)
+		if err == nil && identity && r.Sid != "" && sids[r.Sid] {
+			err = errors.New("another statement has the same Sid")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", r.name(i), err)
+		}
+		sids[r.Sid] = true
+		d.statements = append(d.statements, s)
+	}
+	return d, nil
+}
+
+// unmarshal refuses unknown and duplicate names.
+func unmarshal(text []byte, v any) error {
+	return json.Unmarshal(text, v, json.RejectUnknownMembers(true))
+}
+
+func (r rawStatement) name(i int) string {
+	if r.Sid == "" {
+		return fmt.Sprintf("statement %d", i+1)
+	}
+	return fmt.Sprintf("statement %d (%s)", i+1, r.Sid)
+}
+
+// In IAM "basic alphanumeric characters (A-Z,a-z,0-9) are the only allowed
+// characters in the Sid value"; services may take others.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
+var identitySid = regexp.MustCompile(`^[A-Za-z0-9]*$`)
+
+func (r rawStatement) parse(identity, variables bool) (statement, error) {
+	s := statement{sid: r.Sid, deny: r.Effect == "Deny"}
+	if r.Effect != "Allow" && r.Effect != "Deny" {
+		return s, fmt.Errorf("effect %q is neither Allow nor Deny", r.Effect)
+	}
+	if identity && !identitySid.MatchString(r.Sid) {
+		return s, fmt.Errorf("sid %q has other characters than letters and digits", r.Sid)
+	}
+	if err := s.parsePrincipal(r, identity); err != nil {
+		return s, err
+	}
+	if err := s.parseAction(r); err != nil {
+		return s, err
+	}
+	if err := s.parseResource(r, identity, variables); err != nil {
+		return s, err
+	}
+	var err error
+	s.conditions, err = parseConditions(r.Condition, variables)
+	return s, err
+}
