@@ -29,6 +29,9 @@ func (c Caller) Service() bool { return strings.HasSuffix(c.Principal, ".amazona
 type Call struct {
 	Caller
 	*calls.Record
+
+	// Wrong is what a fault wants the answer to be, other than true; empty for nothing. An operation that offers it answers so.
+	Wrong string
 }
 
 // Operation is one call on its way through the server: what was asked, and how to do it and to answer it.
