@@ -320,3 +320,17 @@ func TestQueueErrorsOnTheWire(t *testing.T) {
 		})
 	}
 }
+
+// The protocol of old clients is refused with an error that says so.
+func TestQueryProtocolIsRefused(t *testing.T) {
+	c := start(t, localstack.Config{})
+	r := must(http.NewRequestWithContext(t.Context(), http.MethodPost, c.URL()+"/111122223333/q", strings.NewReader("Action=SendMessage&MessageBody=x&Version=2012-11-05")))(t)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Close = true
+	answer := must(http.DefaultClient.Do(r))(t)
+	defer answer.Body.Close()
+	body := string(must(io.ReadAll(answer.Body))(t))
+	if answer.StatusCode != 400 || !strings.Contains(body, "<Code>AWS.SimpleQueueService.UnsupportedOperation</Code>") || !strings.Contains(body, "JSON protocol only") {
+		t.Errorf("%d %s", answer.StatusCode, body)
+	}
+}
