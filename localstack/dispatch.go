@@ -11,6 +11,7 @@ import (
 	"stillpoint/localstack/internal/identity"
 	"stillpoint/localstack/internal/imds"
 	"stillpoint/localstack/internal/sns"
+	"stillpoint/localstack/internal/sqs"
 	"stillpoint/localstack/internal/sts"
 	"stillpoint/localstack/internal/wire"
 )
@@ -50,10 +51,12 @@ func (s *Server) operation(r *http.Request, body []byte) wire.Operation {
 	form := parameters(r, body)
 	key, _, service := identity.Scope(r)
 	if service == "" {
-		service = map[string]string{sns.Version: "sns", sts.Version: "sts", ec2.Version: "ec2"}[form.Get("Version")]
+		service = map[string]string{sqs.Version: "sqs", sns.Version: "sns", sts.Version: "sts", ec2.Version: "ec2"}[form.Get("Version")]
 	}
 	action, q := form.Get("Action"), wire.Query(form)
 	switch service {
+	case "sqs":
+		return sqs.Query(action, q.Flat())
 	case "sns":
 		return s.sns.Operation(action, q)
 	case "sts":

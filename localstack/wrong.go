@@ -7,12 +7,13 @@ import (
 	"strings"
 
 	"stillpoint/localstack/internal/ec2"
+	"stillpoint/localstack/internal/sqs"
 )
 
 // wrongs are the answers that an operation can give in place of a true one, as Fault.Wrong names them. Each service says which.
 var wrongs = func() map[string][]string {
 	all := map[string][]string{}
-	for _, of := range []map[string][]string{ec2.Wrongs} {
+	for _, of := range []map[string][]string{ec2.Wrongs, sqs.Wrongs()} {
 		maps.Copy(all, of)
 	}
 	return all
