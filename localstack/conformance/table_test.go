@@ -6,6 +6,7 @@ import "slices"
 func table() []behaviour {
 	return slices.Concat(
 		sqsVisibility, sqsReceive, sqsSend, sqsBatch, sqsRedrive, sqsQueues, sqsPolicy,
+		snsPublish, snsDelivery, snsTopics, snsFilter, snsHTTP,
 		stsRows,
 	)
 }
