@@ -100,7 +100,7 @@ var snsTopics = []behaviour{
 	{
 		ID: "sns-subscribe-again-other-attributes", Service: theSNS,
 		Says:   "Subscribing what is subscribed already, with other attributes, is InvalidParameter, HTTP 400.",
-		Source: from(in("sns", "sns-create-subscribe-endpoint-to-topic", unread)),
+		Source: from(at("https://github.com/localstack/localstack/issues/8816", issue), at("https://github.com/anomalyco/sst/issues/4259", issue)),
 		Run: func(c *check) {
 			topic := c.topic(nil)
 			_, queue := c.listener(topic)
@@ -144,7 +144,7 @@ var snsTopics = []behaviour{
 	{
 		ID: "sns-unsubscribe-malformed", Service: theSNS,
 		Says:   "Unsubscribe of text that is no ARN is InvalidParameter, HTTP 400.",
-		Source: from(in("sns", "sns-delete-subscription-topic", unread)),
+		Source: from(api("sns", "Unsubscribe")),
 		Run: func(c *check) {
 			_, err := c.sns.Unsubscribe(c.ctx, &sns.UnsubscribeInput{SubscriptionArn: ptr("abc")})
 			c.refused("refused", err, 400, "InvalidParameter")

@@ -204,7 +204,8 @@ var sqsVisibility = []behaviour{
 		ID: "sqs-change-expired-handle-ok", Service: theSQS, Needs: pauses,
 		Says: "ChangeMessageVisibility with a handle whose timeout has ended, nobody having received the message since, answers 200 on a " +
 			"standard queue: it proves no lease.",
-		Source: from(seen("sqs", "test_change_message_visibility_after_visibility_timeout_expiration"), api("sqs", "ChangeMessageVisibility")),
+		Source: from(seen("sqs", "test_change_message_visibility_after_visibility_timeout_expiration"),
+			at("https://github.com/localstack/localstack/pull/9632", issue), api("sqs", "ChangeMessageVisibility")),
 		Run: func(c *check) {
 			queue := c.queue(nil)
 			c.send(queue, "m")
@@ -215,8 +216,9 @@ var sqsVisibility = []behaviour{
 	},
 	{
 		ID: "sqs-change-superseded-handle", Service: theSQS,
-		Says:   "ChangeMessageVisibility with the handle of an earlier receive is InvalidParameterValue, and leaves the later receipt alone.",
-		Source: from(at("https://github.com/mapbox/ecs-watchbot/issues/135", unread), at("https://github.com/vmihailenco/taskq/issues/29", unread)),
+		Says: "ChangeMessageVisibility with the handle of an earlier receive is InvalidParameterValue, and leaves the later receipt alone.",
+		Source: from(at("https://github.com/vmihailenco/taskq/issues/29", issue), at("https://github.com/opensearch-project/data-prepper/issues/3861", issue),
+			api("sqs", "ChangeMessageVisibility")),
 		Run: func(c *check) {
 			queue := c.queue(nil)
 			c.send(queue, "m")
@@ -230,7 +232,7 @@ var sqsVisibility = []behaviour{
 	{
 		ID: "sqs-change-deleted-message", Service: theSQS,
 		Says:   "ChangeMessageVisibility of a deleted message is InvalidParameterValue, HTTP 400.",
-		Source: from(at("https://github.com/mapbox/ecs-watchbot/issues/135", unread)),
+		Source: from(at("https://github.com/vmihailenco/taskq/issues/29", issue), at("https://github.com/opensearch-project/data-prepper/issues/3861", issue)),
 		Run: func(c *check) {
 			queue := c.queue(nil)
 			c.send(queue, "m")
