@@ -36,9 +36,12 @@ type unmet struct {
 // prepared is the expectation that the steps before the point of a row work.
 const prepared = "the steps before it work"
 
+// patience is how long a row may take on a machine that is busy with other things.
+const patience = 2 * time.Minute
+
 // prove runs b against the target and returns what was not met.
 func prove(t *testing.T, to *target, b behaviour) []unmet {
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	c := &check{target: to, ctx: ctx, t: t, row: b}
 	done := make(chan struct{})
@@ -100,7 +103,11 @@ func (c *check) equal(what string, got, want any) bool {
 	if cmp.Equal(got, want) {
 		return true
 	}
-	c.miss(what, "got %v, want %v", got, want)
+	is, should := fmt.Sprint(got), fmt.Sprint(want)
+	if is == should {
+		is, should = fmt.Sprintf("%#v", got), fmt.Sprintf("%#v", want)
+	}
+	c.miss(what, "got %s, want %s", is, should)
 	return false
 }
 

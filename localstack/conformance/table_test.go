@@ -8,5 +8,6 @@ func table() []behaviour {
 		sqsVisibility, sqsReceive, sqsSend, sqsBatch, sqsRedrive, sqsQueues, sqsPolicy,
 		snsPublish, snsDelivery, snsTopics, snsFilter, snsHTTP,
 		stsRows,
+		cliSQS, cliOthers, boto3Rows,
 	)
 }
