@@ -55,7 +55,7 @@ func (c client) group() string {
 type need int
 
 const (
-	// pauses: up to three seconds have to pass (c.pause).
+	// pauses: up to three ticks have to pass (c.pause, c.ticks).
 	pauses need = 1 << iota
 	// clock: longer times have to pass (c.move). Not for moto.
 	clock

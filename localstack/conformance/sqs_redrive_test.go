@@ -62,9 +62,9 @@ var sqsRedrive = []behaviour{
 			queue, dead := c.withDeadLetters(1)
 			with := map[string]sqstypes.MessageAttributeValue{"a": text("x")}
 			must(0, c.sending(queue, "m", with))(c)
-			c.pause(100 * time.Millisecond)
+			c.pause(0.1)
 			before := c.one(queue, withSystemAttributes(), withAttributes())
-			c.pause(100 * time.Millisecond)
+			c.pause(0.1)
 			c.empty("moved", queue)
 			after := c.one(dead, withSystemAttributes(), withAttributes())
 			c.equal("the id", *after.MessageId, *before.MessageId)

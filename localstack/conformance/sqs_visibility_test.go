@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -31,9 +32,9 @@ var sqsVisibility = []behaviour{
 		Run: func(c *check) {
 			queue := c.queue(nil)
 			id := c.send(queue, "m")
-			c.one(queue, hiddenFor(1))
+			c.one(queue, hiddenFor(c.ticks(1)))
 			c.empty("hidden before", queue)
-			c.pause(1300 * time.Millisecond)
+			c.pause(1.3)
 			if got := c.receive(queue); c.is("there again after", len(got) == 1, len(got)) {
 				c.equal("with its MessageId", *got[0].MessageId, id)
 			}
@@ -46,12 +47,12 @@ var sqsVisibility = []behaviour{
 		Run: func(c *check) {
 			queue := c.queue(nil)
 			c.send(queue, "m")
-			m := c.one(queue, hiddenFor(1))
-			c.pause(500 * time.Millisecond)
-			c.ok("changed to 2", c.change(queue, m.ReceiptHandle, 2))
-			c.pause(1 * time.Second)
+			m := c.one(queue, hiddenFor(c.ticks(1)))
+			c.pause(0.5)
+			c.ok("changed to 2", c.change(queue, m.ReceiptHandle, c.ticks(2)))
+			c.pause(1)
 			c.empty("hidden after the first timeout", queue)
-			c.pause(1400 * time.Millisecond)
+			c.pause(1.4)
 			c.equal("back 2 s after the change", len(c.receive(queue)), 1)
 		},
 	},
@@ -60,14 +61,14 @@ var sqsVisibility = []behaviour{
 		Says:   "A changed timeout is for this receipt only: the next receive has the queue's again.",
 		Source: from(api("sqs", "ChangeMessageVisibility"), in("sqs", "sqs-visibility-timeout", guide)),
 		Run: func(c *check) {
-			queue := c.queue(attributes{"VisibilityTimeout": "1"})
+			queue := c.queue(attributes{"VisibilityTimeout": strconv.Itoa(int(c.ticks(1)))})
 			c.send(queue, "m")
 			m := c.one(queue)
 			c.ok("changed to 600", c.change(queue, m.ReceiptHandle, 600))
 			c.release(queue, m.ReceiptHandle)
 			c.one(queue)
 			c.empty("hidden by the next receive", queue)
-			c.pause(1300 * time.Millisecond)
+			c.pause(1.3)
 			c.equal("and back after the queue's timeout", len(c.receive(queue)), 1)
 		},
 	},
@@ -154,14 +155,14 @@ var sqsVisibility = []behaviour{
 		Says:   "Deleting with the handle of an earlier receive succeeds, and the latest handle deletes for certain.",
 		Source: from(api("sqs", "DeleteMessage")),
 		Run: func(c *check) {
-			queue := c.queue(attributes{"VisibilityTimeout": "1"})
+			queue := c.queue(attributes{"VisibilityTimeout": strconv.Itoa(int(c.ticks(1)))})
 			c.send(queue, "m")
 			first := c.one(queue)
 			c.release(queue, first.ReceiptHandle)
 			second := c.one(queue)
 			c.ok("deleted with the old handle", c.delete(queue, first.ReceiptHandle))
 			c.ok("deleted with the new handle", c.delete(queue, second.ReceiptHandle))
-			c.pause(1300 * time.Millisecond)
+			c.pause(1.3)
 			c.empty("gone", queue)
 		},
 	},
@@ -172,8 +173,8 @@ var sqsVisibility = []behaviour{
 		Run: func(c *check) {
 			queue := c.queue(nil)
 			c.send(queue, "m")
-			m := c.one(queue, hiddenFor(1))
-			c.pause(1300 * time.Millisecond)
+			m := c.one(queue, hiddenFor(c.ticks(1)))
+			c.pause(1.3)
 			c.ok("deleted", c.delete(queue, m.ReceiptHandle))
 			c.empty("gone", queue)
 		},
@@ -209,8 +210,8 @@ var sqsVisibility = []behaviour{
 		Run: func(c *check) {
 			queue := c.queue(nil)
 			c.send(queue, "m")
-			m := c.one(queue, hiddenFor(1))
-			c.pause(1300 * time.Millisecond)
+			m := c.one(queue, hiddenFor(c.ticks(1)))
+			c.pause(1.3)
 			c.ok("changed to 60", c.change(queue, m.ReceiptHandle, 60))
 		},
 	},
