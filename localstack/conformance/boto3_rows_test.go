@@ -42,7 +42,7 @@ var boto3Rows = []behaviour{
 	{
 		ID: "boto3-sqs-superseded-handle", Service: theSQS, Via: viaBoto3,
 		Says:   "ChangeMessageVisibility with the handle of an earlier receive raises InvalidParameterValue.",
-		Source: from(at("https://github.com/vmihailenco/taskq/issues/29", issue), at("https://github.com/opensearch-project/data-prepper/issues/3861", issue)),
+		Source: from(at("https://github.com/vmihailenco/taskq/issues/29", issue), at("https://github.com/mapbox/ecs-watchbot/issues/135", issue)),
 		Run:    sees(seenBy{"code": "InvalidParameterValue", "status": 400., "class": "ClientError"}),
 	},
 	{
