@@ -83,11 +83,6 @@ func (n need) notForMoto() string {
 	return strings.Join(why, ", ")
 }
 
-// testName is what to give to -run.
-func (b behaviour) testName(target string) string {
-	return "Test" + target + "/" + b.Via.group() + "/" + b.ID
-}
-
 // weak is whether no source of b has been read.
 func (b behaviour) weak() bool {
 	return !slices.ContainsFunc(b.Source, func(s source) bool { return s.read != unread })

@@ -65,7 +65,7 @@ func TestDifferencesAreWhole(t *testing.T) {
 			t.Errorf("%s: %s does not come after %s: sort by id, each once", differencesFile, d.ID, last)
 		case b.Needs.notForMoto() != "":
 			t.Errorf("%s: %s is not run against moto, so nothing can be said about it", differencesFile, d.ID)
-		case d.Does == "" || strings.HasPrefix(d.Does, todo) || strings.ContainsAny(d.Does, "|\n"):
+		case d.Does == "" || strings.Contains(d.Does, todo) || strings.ContainsAny(d.Does, "|\n"):
 			t.Errorf("%s: %s does not say in one line, without |, what moto does", differencesFile, d.ID)
 		case len(d.Right) == 0:
 			t.Errorf("%s: %s does not say who is right", differencesFile, d.ID)
