@@ -20,12 +20,16 @@ import (
 	"stillpoint/localstack/internal/clock"
 	"stillpoint/localstack/internal/disk"
 	"stillpoint/localstack/internal/ec2"
+	"stillpoint/localstack/internal/events"
+	"stillpoint/localstack/internal/events/target"
 	"stillpoint/localstack/internal/fault"
 	"stillpoint/localstack/internal/host"
 	"stillpoint/localstack/internal/identity"
 	"stillpoint/localstack/internal/imds"
+	"stillpoint/localstack/internal/scheduler"
 	"stillpoint/localstack/internal/sns"
 	"stillpoint/localstack/internal/sqs"
+	"stillpoint/localstack/internal/wire"
 )
 
 // Config says how to start a Server. The zero value is usable.
@@ -82,6 +86,9 @@ type Server struct {
 	sns    *sns.Service
 	ec2    *ec2.Service
 	imds   *imds.Service
+
+	events    *events.Service
+	scheduler *scheduler.Service
 
 	forget    func() bool // stops watching the context of Start
 	closeOnce sync.Once
@@ -142,6 +149,11 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	}
 	s.sqs = sqs.New(h)
 	s.sns = sns.New(h, s.sqs)
+	targets := target.Targets{Host: h, Queue: s.sqs.Deliver, Topic: func(arn, text string) wire.Operation {
+		return s.sns.Operation("Publish", wire.Query{"TopicArn": {arn}, "Message": {text}})
+	}}
+	s.events = events.New(targets)
+	s.scheduler = scheduler.New(targets, 0)
 	s.ec2 = ec2.New(h, &disk.Store{Dir: c.Dir}, c.SnapshotTime)
 	s.imds = imds.New(h, s.keys, s.ec2.Running)
 	if err := s.ec2.Open(c.Keep); err != nil {
