@@ -32,7 +32,7 @@ type planner struct {
 
 func startPlanner(t *testing.T, c localstack.Config) *planner {
 	t.Helper()
-	cloud := start(t, c)
+	cloud := startWhole(t, c)
 	return &planner{cloud, scheduler.NewFromConfig(cloud.config), cloud.queue(t, "jobs", nil)}
 }
 
@@ -130,6 +130,18 @@ func TestRateRunsAtOnceAndThenOnAndOn(t *testing.T) {
 	}
 }
 
+// Nothing has to move the clock.
+func TestScheduleRunsByItself(t *testing.T) {
+	p := startPlanner(t, localstack.Config{})
+	expression, due := p.once(2 * time.Second)
+	in := at("soon", expression)
+	in.Target.Input = aws.String("<aws.scheduler.scheduled-time>")
+	p.create(t, in)
+	if got := *p.wait(t).Body; got != due.Format("2006-01-02T15:04:05Z") || p.Now().Before(due) {
+		t.Errorf("got %s at %s, due was %s", got, p.Now(), due)
+	}
+}
+
 func TestOneTimeScheduleRunsOnce(t *testing.T) {
 	p := startPlanner(t, localstack.Config{})
 	expression, due := p.once(10 * time.Minute)
@@ -214,7 +226,9 @@ func offsets(t *testing.T, messages []sqstypes.Message) []time.Duration {
 func TestFlexibleTimeWindow(t *testing.T) {
 	run := func() []time.Duration {
 		p := startPlanner(t, localstack.Config{})
-		in := at("tick", "cron(0 * * * ? *)")
+		from := p.Now().Add(time.Minute)
+		in := at("tick", "rate(1 hour)")
+		in.StartDate = &from
 		in.FlexibleTimeWindow = &schtypes.FlexibleTimeWindow{Mode: schtypes.FlexibleTimeWindowModeFlexible, MaximumWindowInMinutes: aws.Int32(90)}
 		in.Target.Input = aws.String("<aws.scheduler.scheduled-time>")
 		p.create(t, in)
@@ -258,6 +272,12 @@ func TestDisabledSchedulesDoNotRun(t *testing.T) {
 	if got.State != "ENABLED" || got.Description != nil || *got.ScheduleExpressionTimezone != "UTC" || got.ActionAfterCompletion != "NONE" ||
 		*got.Target.RetryPolicy.MaximumRetryAttempts != 185 || *got.Target.RetryPolicy.MaximumEventAgeInSeconds != 86400 || !got.LastModificationDate.After(*got.CreationDate) {
 		t.Errorf("got %+v", got)
+	}
+	update.ScheduleExpression = aws.String("rate(1 hour)")
+	must(p.sch.UpdateSchedule(t.Context(), &update))(t)
+	p.MoveClock(40 * time.Minute) // an hour and 21 minutes after it was made
+	if got := p.drain(t, p.jobs); len(got) != 1 {
+		t.Fatalf("ran %d times after it was changed", len(got))
 	}
 	must(p.sch.DeleteSchedule(t.Context(), &scheduler.DeleteScheduleInput{Name: in.Name}))(t)
 	p.MoveClock(time.Hour)
