@@ -141,29 +141,38 @@ func TestRuleFiresTwiceOnDemand(t *testing.T) {
 	in := every("rule", "rate(1 hour)")
 	in.EventPattern = aws.String(ours)
 	b.rule(t, in, ebtypes.Target{Arn: &queueARN})
-	twice := localstack.Fault{Operation: "events:Invoke", After: true, Drop: true, Times: 1}
-
-	b.SetFaults(twice)
-	b.MoveClock(time.Hour + time.Minute)
-	got := envelopes(t, b.drain(t, queue))
-	if len(got) != 2 || !got[0].Time.Equal(got[1].Time) || got[0].ID == got[1].ID {
-		t.Errorf("got %+v, want one time with two ids", got)
-	}
-	b.SetFaults(twice)
-	id := b.put(t, "{}")
-	b.MoveClock(time.Minute)
-	got = envelopes(t, b.drain(t, queue))
-	if len(got) != 2 || got[0].ID != id || got[1].ID != id {
-		t.Errorf("got %+v, want one event twice", got)
+	var due time.Time
+	for name, twice := range map[string]localstack.Fault{
+		"at once":              {Operation: "events:Invoke", Wrong: "twice", Times: 1},
+		"after an answer lost": {Operation: "events:Invoke", After: true, Drop: true, Times: 1},
+	} {
+		if err := b.SetFaults(twice); err != nil {
+			t.Fatal(err)
+		}
+		b.MoveClock(time.Hour)
+		b.MoveClock(2 * time.Second)
+		got := envelopes(t, b.drain(t, queue))
+		if len(got) != 2 || !got[0].Time.Equal(got[1].Time) || got[0].ID == got[1].ID {
+			t.Fatalf("%s: got %+v, want one time with two ids", name, got)
+		}
+		due = got[0].Time
+		if err := b.SetFaults(twice); err != nil {
+			t.Fatal(err)
+		}
+		id := b.put(t, "{}")
+		b.MoveClock(2 * time.Second)
+		got = envelopes(t, b.drain(t, queue))
+		if len(got) != 2 || got[0].ID != id || got[1].ID != id {
+			t.Errorf("%s: got %+v, want one event twice", name, got)
+		}
 	}
 
 	// One that fails fires later, for the time at which it was due.
 	b.SetFaults(localstack.Fault{Operation: "events:Invoke", Code: "InternalException", Times: 5})
-	due := got[0].Time
-	b.MoveClock(time.Hour)
+	b.MoveClock(time.Hour + time.Minute)
 	messages := b.drain(t, queue)
-	got = envelopes(t, messages)
-	if len(got) != 1 || got[0].Time.Sub(due) > time.Hour {
+	got := envelopes(t, messages)
+	if len(got) != 1 || !got[0].Time.Equal(due.Add(time.Hour)) {
 		t.Fatalf("got %+v", got)
 	}
 	var sent int64

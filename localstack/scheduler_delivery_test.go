@@ -110,16 +110,23 @@ func TestDeadLettersOfSchedules(t *testing.T) {
 
 // Both services may send twice for the same time.
 func TestScheduleRunsTwiceOnDemand(t *testing.T) {
-	p := startPlanner(t, localstack.Config{})
-	expression, due := p.once(time.Hour)
-	in := at("nightly", expression)
-	in.Target.Input = aws.String(`<aws.scheduler.scheduled-time>`)
-	p.create(t, in)
-	p.SetFaults(localstack.Fault{Operation: "scheduler:Invoke", After: true, Drop: true, Times: 1})
-	p.MoveClock(2 * time.Hour)
-	want := due.Format("2006-01-02T15:04:05Z")
-	if got := bodies(p.drain(t, p.jobs)); fmt.Sprint(got) != fmt.Sprint([]string{want, want}) {
-		t.Errorf("got %s, want %s twice", got, want)
+	for name, fault := range map[string]localstack.Fault{
+		"at once":              {Operation: "scheduler:Invoke", Wrong: "twice", Times: 1},
+		"after an answer lost": {Operation: "scheduler:Invoke", After: true, Drop: true, Times: 1},
+	} {
+		p := startPlanner(t, localstack.Config{})
+		expression, due := p.once(time.Hour)
+		in := at("nightly", expression)
+		in.Target.Input = aws.String(`<aws.scheduler.scheduled-time>`)
+		p.create(t, in)
+		if err := p.SetFaults(fault); err != nil {
+			t.Fatal(err)
+		}
+		p.MoveClock(2 * time.Hour)
+		want := due.Format("2006-01-02T15:04:05Z")
+		if got := bodies(p.drain(t, p.jobs)); fmt.Sprint(got) != fmt.Sprint([]string{want, want}) {
+			t.Errorf("%s: got %s, want %s twice", name, got, want)
+		}
 	}
 }
 

@@ -59,8 +59,8 @@ type Config struct {
 	// SnapshotTime is how long a snapshot is pending before it is completed. Zero is one second, below zero is no time at all.
 	SnapshotTime time.Duration
 
-	// Seed decides what chance decides: which calls a fault spares, and which latencies it draws. Zero is a seed that is not
-	// known beforehand; GET /_localstack/seed tells it.
+	// Seed decides what chance decides: which calls a fault spares, which latencies it draws, and when in their flexible time
+	// windows schedules run. Zero is a seed that is not known beforehand; GET /_localstack/seed tells it.
 	Seed uint64
 }
 
@@ -153,7 +153,7 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 		return s.sns.Operation("Publish", wire.Query{"TopicArn": {arn}, "Message": {text}})
 	}}
 	s.events = events.New(targets)
-	s.scheduler = scheduler.New(targets, 0)
+	s.scheduler = scheduler.New(targets, s.faults.Seed)
 	s.ec2 = ec2.New(h, &disk.Store{Dir: c.Dir}, c.SnapshotTime)
 	s.imds = imds.New(h, s.keys, s.ec2.Running)
 	if err := s.ec2.Open(c.Keep); err != nil {

@@ -15,6 +15,6 @@ type State struct {
 func (s *Server) State() State {
 	return State{
 		Now: s.clock.Now().UTC(), Region: s.config.Region, Account: s.config.AccountID, Faults: s.faults.List(),
-		Service: map[string]any{},
+		Service: map[string]any{"events": s.events.State(), "scheduler": s.scheduler.State()},
 	}
 }

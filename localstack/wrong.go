@@ -5,10 +5,15 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"stillpoint/localstack/internal/events/target"
 )
 
 // wrongs are the answers that an operation can give in place of a true one, as Fault.Wrong names them.
-var wrongs = map[string][]string{}
+var wrongs = map[string][]string{
+	"events:Invoke":    {target.Twice}, // a rule fires twice
+	"scheduler:Invoke": {target.Twice}, // a schedule runs twice
+}
 
 // checkWrong refuses a fault whose wrong answer its operation does not have.
 func checkWrong(f Fault) error {

@@ -54,8 +54,8 @@ func (s *Service) caller(r *rule) wire.Caller {
 }
 
 // fire gives an event to all targets of a rule. It goes through the log of calls as "events:Invoke". A fault can make that fail,
-// and then the rule fires again a second later, and so on; or lose its answer, and then it fires twice for the same event, or for
-// the same scheduled time with another event id: "In rare cases, a single rule can be run more than once for a single event or
+// and then the rule fires again a second later, and so on; or lose its answer or want target.Twice of it, and then it fires twice
+// for the same event, or for the same scheduled time with another event id: "In rare cases, a single rule can be run more than once for a single event or
 // scheduled time", https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-troubleshooting.html. R is a copy.
 func (s *Service) fire(r *rule, since time.Time, eventTime string, make func() event) {
 	s.Retry(target.Limits{Retries: target.DefaultRetries, Age: target.DefaultAge}, since, func(n int) *wire.Error {
@@ -70,6 +70,12 @@ func (s *Service) fire(r *rule, since time.Time, eventTime string, make func() e
 				}
 				for i := range r.targets {
 					s.deliver(r, &r.targets[i], e, since)
+				}
+				if c.Wrong == target.Twice {
+					again := make()
+					for i := range r.targets {
+						s.deliver(r, &r.targets[i], again, since)
+					}
 				}
 				return wire.JSON("1.1", none{})
 			},

@@ -97,7 +97,7 @@ func (s *Service) run(sc *schedule, due time.Time) {
 func (s *Service) picked(sc *schedule, due time.Time) time.Time {
 	h := fnv.New64a()
 	var n [16]byte
-	binary.LittleEndian.PutUint64(n[:8], s.seed)
+	binary.LittleEndian.PutUint64(n[:8], s.seed())
 	binary.LittleEndian.PutUint64(n[8:], uint64(sc.runs))
 	_, _ = h.Write(n[:]) // a hash takes anything
 	_, _ = h.Write([]byte(sc.arn))
@@ -120,7 +120,7 @@ func (s *Service) last(sc *schedule, due time.Time) bool {
 	return !more && !sc.times.End.IsZero()
 }
 
-// invoke sends to the target, as often as the retry policy says, and then to the dead-letter queue. After the last of all
+// invoke sends to the target, or to the target twice if a fault says so, as often as the retry policy says, and then to the dead-letter queue. After the last of all
 // invocations the schedule may have to go; here it goes when that has been delivered or given up.
 func (s *Service) invoke(sc *schedule, due time.Time, last bool) {
 	t := sc.given.Target
@@ -136,7 +136,11 @@ func (s *Service) invoke(sc *schedule, due time.Time, last bool) {
 			Name: "scheduler:Invoke", Params: params, Fail: fail,
 			Do: func(ctx context.Context, c *wire.Call) (wire.Reply, *wire.Error) {
 				c.About(sc.arn, t.Arn)
-				return s.Invoke(ctx, s.role(sc), s.Call(t.Arn, text))
+				reply, apiErr := s.Invoke(ctx, s.role(sc), s.Call(t.Arn, text))
+				if c.Wrong == target.Twice {
+					reply, apiErr = s.Invoke(ctx, s.role(sc), s.Call(t.Arn, text))
+				}
+				return reply, apiErr
 			},
 		})
 		return apiErr

@@ -30,15 +30,15 @@ const defaultGroup = "default"
 // Service is Scheduler.
 type Service struct {
 	target.Targets
-	seed uint64
+	seed func() uint64
 
 	mu     sync.Mutex        // never held while another service is called
 	groups map[string]*group // by name
 }
 
-// New makes a service with the default group. The host in to is its own, too. Seed decides when within their flexible time windows
-// schedules run.
-func New(to target.Targets, seed uint64) *Service {
+// New makes a service with the default group. The host in to is its own, too. What seed returns decides when within their
+// flexible time windows schedules run.
+func New(to target.Targets, seed func() uint64) *Service {
 	s := &Service{Targets: to, seed: seed, groups: map[string]*group{}}
 	now := to.Clock.Now()
 	s.groups[defaultGroup] = &group{name: defaultGroup, created: now, modified: now, schedules: map[string]*schedule{}}

@@ -17,7 +17,7 @@ import (
 )
 
 func TestState(t *testing.T) {
-	s := New(target.Targets{Host: host.Host{Region: "r", Account: "111122223333", Clock: clock.New(), Life: context.Background()}}, 1)
+	s := New(target.Targets{Host: host.Host{Region: "r", Account: "111122223333", Clock: clock.New(), Life: context.Background()}}, func() uint64 { return 1 })
 	var log calls.Log
 	for _, call := range [][2]string{
 		{"/schedule-groups/mine", `{"Tags":[{"Key":"k","Value":"v"}]}`},

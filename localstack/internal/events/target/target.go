@@ -11,6 +11,10 @@ import (
 	"stillpoint/localstack/internal/wire"
 )
 
+// Twice is the wrong answer that a fault can want of "events:Invoke" and "scheduler:Invoke": to do at once twice what should be done
+// once.
+const Twice = "twice"
+
 // Targets sends to the queues and topics of this server.
 type Targets struct {
 	host.Host
