@@ -44,12 +44,17 @@ func (s *Server) operation(r *http.Request, body []byte) wire.Operation {
 		switch service {
 		case "AmazonSQS":
 			return s.sqs.Operation(action, body)
+		case "AWSEvents":
+			return s.events.Operation(action, body)
 		default:
 			return unknown(service, action, nil)
 		}
 	}
-	form := parameters(r, body)
 	key, _, service := identity.Scope(r)
+	if service == "scheduler" { // it has no Action: method and path say what is asked for
+		return s.scheduler.Operation(r.Method, r.URL, body)
+	}
+	form := parameters(r, body)
 	if service == "" {
 		service = map[string]string{sqs.Version: "sqs", sns.Version: "sns", sts.Version: "sts", ec2.Version: "ec2"}[form.Get("Version")]
 	}
@@ -86,7 +91,7 @@ func unknown(service, action string, params map[string]string) wire.Operation {
 	return wire.Operation{
 		Name: service + ":" + action, Params: params, Fail: ec2.Fail,
 		Do: func(context.Context, *wire.Call) (wire.Reply, *wire.Error) {
-			return wire.Reply{}, wire.Errorf("InvalidAction", "localstack knows SQS (JSON protocol), SNS, STS and EC2, and cannot tell which of them %q is meant for", action)
+			return wire.Reply{}, wire.Errorf("InvalidAction", "localstack knows SQS (JSON protocol), SNS, STS, EC2, EventBridge and its Scheduler, and cannot tell which of them %q is meant for", action)
 		},
 	}
 }

@@ -7,12 +7,14 @@ import (
 	"strings"
 
 	"stillpoint/localstack/internal/ec2"
+	"stillpoint/localstack/internal/events/target"
 	"stillpoint/localstack/internal/sqs"
 )
 
-// wrongs are the answers that an operation can give in place of a true one, as Fault.Wrong names them. Each service says which.
+// wrongs are the answers that an operation can give in place of a true one, as Fault.Wrong names them. Each service says which; a rule
+// or a schedule can fire twice.
 var wrongs = func() map[string][]string {
-	all := map[string][]string{}
+	all := map[string][]string{"events:Invoke": {target.Twice}, "scheduler:Invoke": {target.Twice}}
 	for _, of := range []map[string][]string{ec2.Wrongs, sqs.Wrongs()} {
 		maps.Copy(all, of)
 	}
