@@ -1,11 +1,8 @@
 package localstack_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	ebtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
-	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
@@ -26,34 +22,9 @@ type bridge struct {
 	eb *eventbridge.Client
 }
 
-// whole reads an answer to its end before the SDK gets it. The SDK closes the body of a request as soon as it has the head of the
-// answer; if net/http has not seen the end of that body yet, it takes this for an error and closes the connection, so that an
-// answer of more than 4 KiB breaks off. That needs a server as near as this one, and a busy machine.
-type whole struct{ http.RoundTripper }
-
-func (w whole) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := w.RoundTripper.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	answer.Body = io.NopCloser(bytes.NewReader(body))
-	return answer, err
-}
-
-// startWhole is start with clients that get whole answers.
-func startWhole(t *testing.T, c localstack.Config) *cloud {
-	t.Helper()
-	cloud := start(t, c)
-	cloud.config.HTTPClient = &http.Client{Transport: whole{cloud.config.HTTPClient.(*http.Client).Transport}}
-	cloud.sqs, cloud.sns = sqs.NewFromConfig(cloud.config), sns.NewFromConfig(cloud.config)
-	return cloud
-}
-
 func startBridge(t *testing.T, c localstack.Config) *bridge {
 	t.Helper()
-	cloud := startWhole(t, c)
+	cloud := start(t, c)
 	return &bridge{cloud, eventbridge.NewFromConfig(cloud.config)}
 }
 

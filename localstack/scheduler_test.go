@@ -32,7 +32,7 @@ type planner struct {
 
 func startPlanner(t *testing.T, c localstack.Config) *planner {
 	t.Helper()
-	cloud := startWhole(t, c)
+	cloud := start(t, c)
 	return &planner{cloud, scheduler.NewFromConfig(cloud.config), cloud.queue(t, "jobs", nil)}
 }
 
