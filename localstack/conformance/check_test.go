@@ -145,6 +145,10 @@ func contains(codes []string, code string) bool {
 
 // failure takes an error of the API apart. The code is empty if it is not one, the status if there was no answer.
 func failure(err error) (status int, code, message string) {
+	var raw *wireError
+	if errors.As(err, &raw) {
+		return raw.status, raw.code, raw.message
+	}
 	var answer *awshttp.ResponseError
 	if errors.As(err, &answer) {
 		status = answer.HTTPStatusCode()

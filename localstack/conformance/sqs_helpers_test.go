@@ -90,3 +90,5 @@ func (c *check) delete(queue string, handle *string) error {
 
 // release makes a message receivable at once.
 func (c *check) release(queue string, handle *string) { must(0, c.change(queue, handle, 0))(c) }
+
+type queueAttribute = sqstypes.QueueAttributeName

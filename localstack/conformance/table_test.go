@@ -5,7 +5,7 @@ import "slices"
 // table is all that is claimed of AWS.
 func table() []behaviour {
 	return slices.Concat(
-		sqsQueues,
+		sqsVisibility, sqsReceive, sqsSend, sqsBatch, sqsRedrive, sqsQueues, sqsPolicy,
 		stsRows,
 	)
 }
