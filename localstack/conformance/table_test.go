@@ -1,0 +1,11 @@
+package conformance
+
+import "slices"
+
+// table is all that is claimed of AWS.
+func table() []behaviour {
+	return slices.Concat(
+		sqsVisibility, sqsReceive, sqsSend, sqsBatch, sqsRedrive, sqsQueues, sqsPolicy,
+		stsRows,
+	)
+}
