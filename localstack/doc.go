@@ -5,8 +5,9 @@
 //
 // It listens on loopback only, and it authenticates nobody: whoever can open a connection to its port can do everything.
 //
-// All state but the files is in memory and ends with the process. Time passes as it does: a snapshot is pending for a while, a
-// message is hidden for its visibility timeout, a long poll waits. Faults make it lose answers, throttle, hang or be slow.
+// The state of EC2 is kept beside the files of its volumes, and outlives a process that is killed; all other state is in memory and
+// ends with the process. Time passes as it does: a snapshot is pending for a while, a message is hidden for its visibility timeout,
+// a long poll waits. Faults make it lose answers, throttle, hang or be slow.
 //
 // Where AWS is known to do something inconvenient, so does this: a poll whose client has gone away still takes a message,
 // CreateSnapshots has no idempotency token, a snapshot cannot be used before it is completed. What is not implemented is refused

@@ -77,7 +77,7 @@ func TestVolumes(t *testing.T) {
 	c := start(t, localstack.Config{})
 	instance, _ := c.launch(t, 1)
 	made := must(c.ec2.CreateVolume(t.Context(), &ec2.CreateVolumeInput{
-		Size: aws.Int32(3), AvailabilityZone: aws.String("eu-west-1a"), VolumeType: types.VolumeTypeIo2,
+		Size: aws.Int32(4), AvailabilityZone: aws.String("eu-west-1a"), VolumeType: types.VolumeTypeIo2, Iops: aws.Int32(100),
 		TagSpecifications: []types.TagSpecification{{ResourceType: types.ResourceTypeVolume, Tags: tags("Name", "data")}},
 	}))(t)
 	id := *made.VolumeId
@@ -85,7 +85,7 @@ func TestVolumes(t *testing.T) {
 		t.Helper()
 		return must(c.ec2.DescribeVolumes(t.Context(), &ec2.DescribeVolumesInput{VolumeIds: []string{id}}))(t).Volumes[0]
 	}
-	if v := describe(); v.State != types.VolumeStateAvailable || *v.Size != 3 || v.VolumeType != types.VolumeTypeIo2 || *v.Tags[0].Value != "data" {
+	if v := describe(); v.State != types.VolumeStateAvailable || *v.Size != 4 || v.VolumeType != types.VolumeTypeIo2 || *v.Tags[0].Value != "data" {
 		t.Errorf("the volume is %+v", v)
 	}
 	attach := func(instance, device string) error {
@@ -105,7 +105,7 @@ func TestVolumes(t *testing.T) {
 	}
 	for _, f := range [][]types.Filter{
 		{filter("volume-id", id)}, {filter("tag:Name", "data")}, {filter("tag:Name", "d?t*")}, {filter("tag-key", "Name")},
-		{filter("attachment.instance-id", instance), filter("attachment.device", "/dev/sdg")}, {filter("status", "in-use"), filter("size", "3")},
+		{filter("attachment.instance-id", instance), filter("attachment.device", "/dev/sdg")}, {filter("status", "in-use"), filter("size", "4")},
 	} {
 		got := must(c.ec2.DescribeVolumes(t.Context(), &ec2.DescribeVolumesInput{Filters: f}))(t).Volumes
 		if len(got) != 1 || *got[0].VolumeId != id {

@@ -17,7 +17,7 @@ const victimDir = "LOCALSTACK_TEST_VICTIM_DIR"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(victimDir); dir != "" {
-		s, err := localstack.Start(context.Background(), localstack.Config{Dir: dir})
+		s, err := localstack.Start(context.Background(), localstack.Config{Dir: dir, Unlimited: true})
 		if err != nil {
 			fmt.Println("error:", err)
 			os.Exit(1)

@@ -30,10 +30,15 @@ import (
 
 // Config says how to start a Server. The zero value is usable.
 type Config struct {
-	// Dir holds the backing files of volumes and snapshots, and nothing else. It is created if it is missing, and should be on
-	// a file system that can clone files (XFS with reflink, btrfs): elsewhere a snapshot is a sparse copy. Empty: volumes and
-	// snapshots have no block device and no data, which needs no privileges.
+	// Dir holds the backing files of volumes and snapshots and the state of EC2, and nothing else. It is created if it is
+	// missing, and should be on a file system that can clone files (XFS with reflink, btrfs): elsewhere a snapshot is a sparse
+	// copy. One server at a time can use it. What a server that was killed has left in it, this one finds again. Empty: volumes
+	// and snapshots have no block device and no data, which needs no privileges.
 	Dir string
+
+	// Keep lets Close leave the volumes and snapshots in Dir for the next server. Without it Close deletes all of them, also
+	// those that an earlier server had kept.
+	Keep bool
 
 	// Addr is what to listen on. Empty is 127.0.0.1:0, a free port. Anything but a loopback address is refused.
 	Addr string
@@ -53,6 +58,9 @@ type Config struct {
 	// Seed decides what chance decides: which calls a fault spares, and which latencies it draws. Zero is a seed that is not
 	// known beforehand; GET /_localstack/seed tells it.
 	Seed uint64
+
+	// Unlimited turns all token buckets and quotas of EC2 off, which are on as AWS documents them. See BehaveEC2 for some of them.
+	Unlimited bool
 }
 
 // Server is a running local AWS. Its methods are safe for use by several goroutines.
@@ -139,7 +147,15 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	s.sns = sns.New(h, s.sqs)
 	s.ec2 = ec2.New(h, &disk.Store{Dir: c.Dir}, c.SnapshotTime)
 	s.imds = imds.New(h, s.keys, s.ec2.Running)
+	if err := s.ec2.Open(c.Keep); err != nil {
+		end()
+		s.clock.End()
+		return nil, errors.Join(fmt.Errorf("cannot start localstack: %w", err), listener.Close())
+	}
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+	if c.Unlimited {
+		s.ec2.Unlimit()
+	}
 
 	go func() {
 		defer close(s.served)
@@ -240,9 +256,9 @@ func (s *Server) SetMetadata(to Metadata) error { return s.imds.Set(to) }
 // attached, that is a root volume, or that has no data.
 func (s *Server) Device(volumeID string) (string, bool) { return s.ec2.Device(volumeID) }
 
-// Close stops serving, ends calls that wait, and detaches every loop device that the server attached. It does not delete the
-// files in Dir. A device that is still mounted stays until it is unmounted, when the kernel detaches it; that is an error here.
-// Errors are joined. Closing again does nothing and returns the same.
+// Close stops serving, ends calls that wait, detaches every loop device that the server has, and unless Config.Keep deletes what it
+// has in Dir. A device that is still mounted stays until it is unmounted, when the kernel detaches it, and its file stays for the
+// next server to find; that is an error here. Errors are joined. Closing again does nothing and returns the same.
 func (s *Server) Close() error {
 	s.closeOnce.Do(func() {
 		s.forget()

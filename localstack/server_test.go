@@ -75,7 +75,7 @@ func TestErrorsOnTheWire(t *testing.T) {
 		"sqs":            {`{"QueueUrl":"http://x/1/nope"}`, map[string]string{"X-Amz-Target": "AmazonSQS.DeleteQueue"}, 400, `{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"The specified queue does not exist."}`},
 		"sqs operation":  {`{}`, map[string]string{"X-Amz-Target": "AmazonSQS.StartMessageMoveTask"}, 400, "UnknownOperationException"},
 		"ec2 by version": {"Action=DeleteVolume&VolumeId=vol-0123456789abcdef0&Version=2016-11-15", form, 400, "<Response><Errors><Error><Code>InvalidVolume.NotFound</Code>"},
-		"ec2 by scope":   {"Action=StopInstances", scope("ec2"), 400, "<Code>InvalidAction</Code>"},
+		"ec2 by scope":   {"Action=CreateVpc", scope("ec2"), 400, "<Code>InvalidAction</Code>"},
 		"sns by version": {"Action=Publish&TopicArn=arn:aws:sns:a:1:b&Message=m&Version=2010-03-31", form, 404, `<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><Error><Type>Sender</Type><Code>NotFound</Code>`},
 		"sts by scope":   {"Action=GetCallerIdentity", scope("sts"), 200, "<Account>111122223333</Account>"},
 		"no service":     {"Action=ListUsers&Version=2010-05-08", form, 400, "<Code>InvalidAction</Code>"},

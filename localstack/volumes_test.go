@@ -288,17 +288,7 @@ func TestManyAttachAtOnce(t *testing.T) {
 func TestKilledServerLeavesNoDevice(t *testing.T) {
 	needRoot(t)
 	folder := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), must(os.Executable())(t))
-	cmd.Env = append(os.Environ(), victimDir+"="+folder)
-	out := must(cmd.StdoutPipe())(t)
-	must(struct{}{}, cmd.Start())(t)
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-	line := make([]byte, 200)
-	n := must(out.Read(line))(t)
-	url := strings.TrimSpace(string(line[:n]))
-
-	c := start(t, localstack.Config{}) // for its clients
-	client := ec2.NewFromConfig(c.config, func(o *ec2.Options) { o.BaseEndpoint = &url })
+	client, kill := victim(t, folder)
 	run := must(client.RunInstances(t.Context(), &ec2.RunInstancesInput{
 		ImageId: aws.String("ami-1"), MinCount: aws.Int32(1), MaxCount: aws.Int32(1),
 		BlockDeviceMappings: []types.BlockDeviceMapping{
@@ -323,8 +313,7 @@ func TestKilledServerLeavesNoDevice(t *testing.T) {
 		t.Fatal("the volumes have no devices")
 	}
 
-	must(struct{}{}, cmd.Process.Kill())(t)
-	_ = cmd.Wait()
+	kill()
 	eventually(t, "the device that nobody uses has gone", func() bool { return !backing(t, files[0]) })
 	must(struct{}{}, os.WriteFile(filepath.Join(point, "file"), random(t, 1<<20), 0o600))(t)
 	if !backing(t, files[1]) {

@@ -55,7 +55,7 @@ func (s *Scene) Restore(ctx context.Context, result *messages.Result) (_ *Restor
 			return nil, fmt.Errorf("cannot make a volume of %s: %w", id, err)
 		}
 		c := Volume{ID: aws.ToString(made.VolumeId), Filesystem: v.Filesystem, Mount: filepath.Join(s.Dir, fmt.Sprintf("restored%d-%d", s.restores, i+1))}
-		if c.Device, err = s.attach(ctx, c.ID, fmt.Sprintf("/dev/sd%c%d", 'p'+i, s.restores)); err != nil {
+		if c.Device, err = s.attach(ctx, c.ID, fmt.Sprintf("/dev/xvd%c%c", 'b'+i, 'a'+s.restores%26)); err != nil {
 			return nil, err
 		}
 		out.stack.Add("volume "+c.ID, func(ctx context.Context) error {

@@ -1,3 +1,4 @@
+// Package disk keeps the files under volumes and snapshots, and puts loop devices on them.
 package disk
 
 import (
@@ -6,22 +7,34 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// Store keeps the backing files of volumes and snapshots in one folder: <id>.img. Without a folder it keeps nothing.
-type Store struct{ Dir string }
+// Store keeps the backing files of volumes and snapshots in one folder: <id>.img. Without a folder it keeps nothing. Beside them lie
+// the lock of the folder, the state of the one who uses it, and while files are being made or deleted a note of which.
+type Store struct {
+	Dir string
+
+	mu      sync.Mutex
+	intents []string // what Intend has noted since the last Settled
+}
 
 // errLive says that a device was written to while its file was being copied.
 var errLive = errors.New("the device was written to while its file was copied; on a file system that can clone files (XFS with reflink, btrfs) this is no problem, elsewhere freeze it first")
 
+// Real tells whether there is a folder, and so data.
 func (d *Store) Real() bool { return d.Dir != "" }
 
-func (d *Store) Path(id string) string { return filepath.Join(d.Dir, id+".img") }
+// Path is the backing file of a volume or snapshot.
+func (d *Store) Path(id string) string { return filepath.Join(d.Dir, id+suffix) }
 
 // Create makes a sparse file of size bytes.
 func (d *Store) Create(id string, size int64) error {
+	if err := d.Intend(id); err != nil {
+		return err
+	}
 	f, err := os.OpenFile(d.Path(id), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("cannot create the file of %s: %w", id, err)
@@ -41,7 +54,26 @@ func (d *Store) Size(id string) (int64, error) {
 	return info.Size(), nil
 }
 
+// Grow makes the file of id at least size bytes long.
+func (d *Store) Grow(id string, size int64) error {
+	old, err := d.Size(id)
+	if err != nil {
+		return err
+	}
+	if size <= old {
+		return nil
+	}
+	if err := os.Truncate(d.Path(id), size); err != nil {
+		return fmt.Errorf("cannot make the file of %s larger: %w", id, err)
+	}
+	return nil
+}
+
+// Remove deletes the file of id.
 func (d *Store) Remove(id string) error {
+	if err := d.Intend(id); err != nil {
+		return err
+	}
 	if err := os.Remove(d.Path(id)); err != nil {
 		return fmt.Errorf("cannot delete the file of %s: %w", id, err)
 	}
@@ -55,6 +87,9 @@ func (d *Store) Remove(id string) error {
 // cache above the device is not on the disk, and does not belong into a snapshot. FICLONE keeps writers out of the file while
 // it works. A copy does not: the device's counters must prove that nobody wrote, else it is errLive.
 func (d *Store) Clone(from, to string, size int64, dev *Loop) (how string, err error) {
+	if err := d.Intend(to); err != nil {
+		return "", err
+	}
 	src, err := os.Open(d.Path(from))
 	if err != nil {
 		return "", fmt.Errorf("cannot clone %s: %w", from, err)

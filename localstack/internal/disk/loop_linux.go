@@ -17,7 +17,7 @@ type Loop struct {
 	Path string   // /dev/loop3
 	name string   // loop3
 	file string   // the backing file
-	held *os.File // read-only: some kernels do not mount a device that is open for writing
+	held *os.File // read-only: some kernels do not mount a device that is open for writing; nil: not held
 }
 
 // loopTries is how long attaching keeps trying while other users of loop devices take the free ones, and how long detaching
@@ -95,8 +95,10 @@ func (l *Loop) Attached() bool {
 // Release lets the device go. It is an error if somebody else still uses it; the kernel then detaches it when they end.
 // Releasing it again only looks whether it has gone.
 func (l *Loop) Release() error {
-	if err := l.held.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
-		return fmt.Errorf("cannot close %s: %w", l.Path, err)
+	if l.held != nil {
+		if err := l.held.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+			return fmt.Errorf("cannot close %s: %w", l.Path, err)
+		}
 	}
 	for end := time.Now().Add(loopTries); l.Attached(); time.Sleep(2 * time.Millisecond) {
 		if l.mounted() || time.Now().After(end) {

@@ -19,6 +19,7 @@ type kind[T any] struct {
 	Tags     func(*T) []tag
 	Serial   func(*T) int
 	minPage  int    // the smallest MaxResults that AWS takes
+	maxPage  int    // how much is on a page whatever MaxResults says; zero is 1000
 	idsParam string // "SnapshotIds", for the message that refuses ids and pages together
 }
 
@@ -28,13 +29,17 @@ func (k kind[T]) choose(q wire.Query, all map[string]*T, ids []string, find func
 	if apiErr != nil {
 		return nil, "", apiErr
 	}
+	most := k.maxPage
+	if most == 0 {
+		most = 1000
+	}
 	switch {
 	case limit != 0 && len(ids) > 0:
 		return nil, "", wire.Errorf("InvalidParameterCombination", "The parameter %s cannot be used with the parameter maxResults", k.idsParam)
 	case q.Has("MaxResults") && limit < k.minPage:
 		return nil, "", wire.Errorf("InvalidParameterValue", "Value ( %d ) for parameter maxResults is invalid. Expecting a value greater than or equal to %d.", limit, k.minPage)
-	case limit == 0 || limit > 1000:
-		limit = 1000
+	case limit == 0 || limit > most:
+		limit = most
 	}
 	after := 0
 	if text := q.Get("NextToken"); text != "" {
@@ -70,11 +75,19 @@ func (k kind[T]) choose(q wire.Query, all map[string]*T, ids []string, find func
 	return page, "", nil
 }
 
+// maxValues: "The maximum number of filter values specified on a single call is 200", FilterLimitExceeded in
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+const maxValues = 200
+
 // filter reads Filter.N. All filters must match; of the values of one, any.
 func (k kind[T]) filter(q wire.Query) (func(*T) bool, *wire.Error) {
 	var tests []func(*T) bool
+	total := 0
 	for _, f := range q.Under("Filter") {
 		name, values := f.Get("Name"), f.List("Value")
+		if total += len(values); total > maxValues {
+			return nil, wire.Errorf("FilterLimitExceeded", "The maximum number of filter values specified on a single call is %d", maxValues)
+		}
 		var have func(*T) []string
 		if key, ok := strings.CutPrefix(name, "tag:"); ok {
 			have = func(x *T) (out []string) {

@@ -6,10 +6,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,23 +30,27 @@ const (
 // nothing else happens while the volumes of one CreateSnapshots are cloned.
 type Service struct {
 	host.Host
-	snapshotTime time.Duration
-	disks        *disk.Store
+	snapshotState
+	disks *disk.Store
 
 	mu        sync.Mutex
 	Serial    int // of the last thing made: the order in which things are listed
 	instances map[string]*instance
 	volumes   map[string]*volume
 	snapshots map[string]*snapshot
-	tokens    map[string][]string // what a call with a ClientToken made, so that repeating it makes nothing more
+	tokens    map[string]*token // by action and ClientToken, see tokenKey
+
+	lock   *disk.Lock // of the folder, from Open to Close
+	keep   bool       // Close deletes nothing
+	closed bool
 }
 
-// New makes a service without instances. A snapshot is pending for snapshotTime.
+// New makes a service without instances. A snapshot is pending for snapshotTime. With a folder it needs Open before its first call.
 func New(h host.Host, disks *disk.Store, snapshotTime time.Duration) *Service {
 	return &Service{
-		Host: h, snapshotTime: max(snapshotTime, 0), disks: disks,
+		Host: h, snapshotState: newSnapshotState(snapshotTime), disks: disks,
 		instances: map[string]*instance{}, volumes: map[string]*volume{}, snapshots: map[string]*snapshot{},
-		tokens: map[string][]string{},
+		tokens: map[string]*token{},
 	}
 }
 
@@ -54,20 +58,30 @@ func New(h host.Host, disks *disk.Store, snapshotTime time.Duration) *Service {
 type operation func(s *Service, q wire.Query, c *wire.Call) ([]wire.Node, *wire.Error)
 
 var operations = map[string]operation{
-	"RunInstances":      (*Service).runInstances,
-	"DescribeInstances": (*Service).describeInstances,
-	"CreateVolume":      (*Service).createVolume,
-	"AttachVolume":      (*Service).attachVolume,
-	"DetachVolume":      (*Service).detachVolume,
-	"DeleteVolume":      (*Service).deleteVolume,
-	"DescribeVolumes":   (*Service).describeVolumes,
-	"CreateSnapshots":   (*Service).createSnapshots,
-	"CreateSnapshot":    (*Service).createSnapshot,
-	"DescribeSnapshots": (*Service).describeSnapshots,
-	"DeleteSnapshot":    (*Service).deleteSnapshot,
-	"CreateTags":        (*Service).createTags,
-	"DeleteTags":        (*Service).deleteTags,
-	"DescribeTags":      (*Service).describeTags,
+	"RunInstances":              (*Service).runInstances,
+	"StartInstances":            (*Service).startInstances,
+	"StopInstances":             (*Service).stopInstances,
+	"TerminateInstances":        (*Service).terminateInstances,
+	"DescribeInstances":         (*Service).describeInstances,
+	"DescribeInstanceStatus":    (*Service).describeInstanceStatus,
+	"DescribeInstanceAttribute": (*Service).describeInstanceAttribute,
+	"ModifyInstanceAttribute":   (*Service).modifyInstanceAttribute,
+
+	"CreateVolume":                 (*Service).createVolume,
+	"AttachVolume":                 (*Service).attachVolume,
+	"DetachVolume":                 (*Service).detachVolume,
+	"ModifyVolume":                 (*Service).modifyVolume,
+	"DeleteVolume":                 (*Service).deleteVolume,
+	"DescribeVolumes":              (*Service).describeVolumes,
+	"DescribeVolumeStatus":         (*Service).describeVolumeStatus,
+	"DescribeVolumesModifications": (*Service).describeVolumesModifications,
+
+	"CreateTags":   (*Service).createTags,
+	"DeleteTags":   (*Service).deleteTags,
+	"DescribeTags": (*Service).describeTags,
+
+	"DescribeAvailabilityZones": (*Service).describeAvailabilityZones,
+	"DescribeRegions":           (*Service).describeRegions,
 }
 
 // Operation is the call of an action.
@@ -75,14 +89,19 @@ func (s *Service) Operation(action string, q wire.Query) wire.Operation {
 	return wire.Operation{
 		Name: "ec2:" + action, Params: q.Flat(), Fail: Fail,
 		Do: func(_ context.Context, c *wire.Call) (wire.Reply, *wire.Error) {
-			call, ok := operations[action]
+			call, ok := operationOf(action)
 			if !ok {
 				return wire.Reply{}, wire.Errorf("InvalidAction", "The action %s is not valid for this web service: localstack does not have it", action)
 			}
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.settle()
+			changed := s.settle()
 			result, apiErr := call(s, q, c)
+			if changed || !strings.HasPrefix(action, "Describe") {
+				if err := s.save(); err != nil && apiErr == nil {
+					apiErr = s.internal(err)
+				}
+			}
 			if apiErr != nil {
 				return wire.Reply{}, apiErr
 			}
@@ -107,13 +126,6 @@ func dryRun(q wire.Query) *wire.Error {
 	return nil
 }
 
-// remember notes that the call, if it has a ClientToken, made id.
-func (s *Service) remember(q wire.Query, id string) {
-	if token := q.Get("ClientToken"); token != "" {
-		s.tokens[token] = append(s.tokens[token], id)
-	}
-}
-
 // internal reports what went wrong on this machine.
 func (s *Service) internal(err error) *wire.Error {
 	s.Log.Error().Err(err).Msg("cannot do what EC2 would do")
@@ -129,16 +141,6 @@ func newID(prefix string) string {
 
 func (s *Service) next() int { s.Serial++; return s.Serial }
 
-// settle brings the records up to date with the machine: a volume whose device was in use when it was detached is available once
-// the device has gone.
-func (s *Service) settle() {
-	for _, v := range s.volumes {
-		if v.Detaching && (v.loop == nil || !v.loop.Attached()) {
-			v.Instance, v.Device, v.loop, v.Detaching = "", "", nil, false
-		}
-	}
-}
-
 // Device is the loop device of a volume.
 func (s *Service) Device(volumeID string) (string, bool) {
 	s.mu.Lock()
@@ -150,18 +152,13 @@ func (s *Service) Device(volumeID string) (string, bool) {
 	return v.loop.Path, true
 }
 
-// Close lets all loop devices go.
-func (s *Service) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var errs []error
-	for _, v := range s.volumes {
-		if v.loop != nil {
-			errs = append(errs, v.loop.Release())
-			v.loop = nil
-		}
+// arn names a resource: of the kind "instance", "volume" or "snapshot". Those of snapshots name no account.
+// https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+func (s *Service) arn(kind, id string) string {
+	if kind == "snapshot" {
+		return "arn:aws:ec2:" + s.asCaller(s.caller).Region + "::" + kind + "/" + id
 	}
-	return errors.Join(errs...)
+	return "arn:aws:ec2:" + s.Region + ":" + s.Account + ":" + kind + "/" + id
 }
 
 var idPattern = map[string]*regexp.Regexp{
@@ -170,6 +167,7 @@ var idPattern = map[string]*regexp.Regexp{
 	"snap": regexp.MustCompile(`^snap-([0-9a-f]{8}|[0-9a-f]{17})$`),
 }
 
+// find looks an id up. The errors are those of AWS for an id that is not one, and for one that nothing has.
 func find[T any](all map[string]*T, id, kind, param, malformed, missing string) (*T, *wire.Error) {
 	if id == "" {
 		return nil, wire.Errorf("MissingParameter", "The request must contain the parameter %s", param)
@@ -189,10 +187,6 @@ func (s *Service) findInstance(id string) (*instance, *wire.Error) {
 
 func (s *Service) findVolume(id string) (*volume, *wire.Error) {
 	return find(s.volumes, id, "vol", "volume", "InvalidParameterValue", "InvalidVolume.NotFound")
-}
-
-func (s *Service) findSnapshot(id string) (*snapshot, *wire.Error) {
-	return find(s.snapshots, id, "snap", "snapshot", "InvalidSnapshotID.Malformed", "InvalidSnapshot.NotFound")
 }
 
 // sorted lists things in the order in which they were made.

@@ -103,7 +103,7 @@ func (s *Service) tagsOf(id string) (*[]tag, string, *wire.Error) {
 }
 
 // createTags changes all of the resources or none.
-func (s *Service) createTags(q wire.Query, _ *wire.Call) ([]wire.Node, *wire.Error) {
+func (s *Service) createTags(q wire.Query, c *wire.Call) ([]wire.Node, *wire.Error) {
 	add := readTags(q, "Tag")
 	ids := q.List("ResourceId")
 	if len(ids) == 0 || len(add) == 0 {
@@ -111,10 +111,11 @@ func (s *Service) createTags(q wire.Query, _ *wire.Call) ([]wire.Node, *wire.Err
 	}
 	targets, results := make([]*[]tag, len(ids)), make([][]tag, len(ids))
 	for i, id := range ids {
-		tags, _, apiErr := s.tagsOf(id)
+		tags, kind, apiErr := s.tagsOf(id)
 		if apiErr != nil {
 			return nil, apiErr
 		}
+		c.About(s.arn(kind, id))
 		if results[i], apiErr = withTags(*tags, add); apiErr != nil {
 			return nil, apiErr
 		}
@@ -130,13 +131,14 @@ func (s *Service) createTags(q wire.Query, _ *wire.Call) ([]wire.Node, *wire.Err
 }
 
 // deleteTags deletes the given keys, those with a value only if they have that value; without any, all tags.
-func (s *Service) deleteTags(q wire.Query, _ *wire.Call) ([]wire.Node, *wire.Error) {
+func (s *Service) deleteTags(q wire.Query, c *wire.Call) ([]wire.Node, *wire.Error) {
 	var targets []*[]tag
 	for _, id := range q.List("ResourceId") {
-		tags, _, apiErr := s.tagsOf(id)
+		tags, kind, apiErr := s.tagsOf(id)
 		if apiErr != nil {
 			return nil, apiErr
 		}
+		c.About(s.arn(kind, id))
 		targets = append(targets, tags)
 	}
 	if apiErr := dryRun(q); apiErr != nil {
@@ -184,8 +186,8 @@ func (s *Service) describeTags(q wire.Query, _ *wire.Call) ([]wire.Node, *wire.E
 	for _, x := range s.volumes {
 		add(x.Serial, x.ID, "volume", x.Tags)
 	}
-	for _, x := range s.snapshots {
-		add(x.Serial, x.ID, "snapshot", x.Tags)
+	for _, x := range s.ownShown() {
+		add(x.Serial, x.ID, "snapshot", x.shownTags(s.Clock.Now()))
 	}
 	page, token, apiErr := tagKind.choose(q, all, nil, nil)
 	if apiErr != nil {
