@@ -55,7 +55,7 @@ func (c client) group() string {
 type need int
 
 const (
-	// pauses: up to three seconds have to pass (c.pause).
+	// pauses: up to three ticks have to pass (c.pause, c.ticks).
 	pauses need = 1 << iota
 	// clock: longer times have to pass (c.move). Not for moto.
 	clock
@@ -81,11 +81,6 @@ func (n need) notForMoto() string {
 	}
 	slices.Sort(why)
 	return strings.Join(why, ", ")
-}
-
-// testName is what to give to -run.
-func (b behaviour) testName(target string) string {
-	return "Test" + target + "/" + b.Via.group() + "/" + b.ID
 }
 
 // weak is whether no source of b has been read.

@@ -65,7 +65,7 @@ func TestDifferencesAreWhole(t *testing.T) {
 			t.Errorf("%s: %s does not come after %s: sort by id, each once", differencesFile, d.ID, last)
 		case b.Needs.notForMoto() != "":
 			t.Errorf("%s: %s is not run against moto, so nothing can be said about it", differencesFile, d.ID)
-		case d.Does == "" || strings.HasPrefix(d.Does, todo) || strings.ContainsAny(d.Does, "|\n"):
+		case d.Does == "" || strings.Contains(d.Does, todo) || strings.ContainsAny(d.Does, "|\n"):
 			t.Errorf("%s: %s does not say in one line, without |, what moto does", differencesFile, d.ID)
 		case len(d.Right) == 0:
 			t.Errorf("%s: %s does not say who is right", differencesFile, d.ID)
@@ -79,12 +79,18 @@ func TestDifferencesAreWhole(t *testing.T) {
 	}
 }
 
+// says is whether the list says of a row what was seen.
+func (d differences) says(b behaviour, saw []unmet) bool {
+	entry, _ := d.of(b.ID)
+	return slices.Equal(propose(b, saw, entry).Unmet, entry.Unmet)
+}
+
 // compare fails t if what was seen of moto is not what the list says.
 func (d differences) compare(t *testing.T, b behaviour, saw []unmet) {
 	entry, listed := d.of(b.ID)
 	now := propose(b, saw, entry)
 	switch {
-	case len(saw) == 0 && !listed, slices.Equal(now.Unmet, entry.Unmet):
+	case d.says(b, saw):
 	case len(saw) == 0:
 		t.Errorf("moto (%s, the list is of %s) meets all of it now: take %s out of %s, and bring docs/behaviours.md up to date",
 			motoVersion(), d.Moto, b.ID, differencesFile)

@@ -18,9 +18,12 @@
 //     c.ok, c.refused, c.equal and c.is: they are counted and the row goes on, because moto's list says which of them it does not
 //     meet. Their first argument is a text that is the same in each run, without ids or figures that change.
 //   - Needs says what the row cannot do without. By default all rows share one server and run at once, so a row must look at nothing
-//     but what it made. pauses gives a row a localstack of its own, whose clock c.pause moves; against moto c.pause sleeps, so three
-//     seconds in all are the limit. clock is the same for longer times (c.move), faults sets faults (c.ours.SetFaults), data makes
-//     volumes real: these three are not run against moto, and shown as such. alone is for settings of a whole account.
+//     but what it made. pauses gives a row a localstack of its own, whose clock c.pause moves; against moto c.pause sleeps. Both count
+//     in ticks, and so do timeouts that shall end in a pause (c.ticks): three in all are the limit. clock is the same for longer times
+//     (c.move), faults sets faults (c.ours.SetFaults), data makes volumes real: these three are not run against moto, and shown as
+//     such. alone is for settings of a whole account.
+//   - Via is set for rows by another client: c.cli runs the aws CLI; rows of boto3 say what a function of the same name in
+//     testdata/boto3_checks.py has to see.
 //   - Run it against both. If moto differs, TestMoto says what to add to testdata/moto.json; tell in "does" what moto does in a
 //     sentence of your own. Then bring docs/behaviours.md up to date.
 //   - Break localstack once and see the row fail.

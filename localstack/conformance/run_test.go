@@ -31,6 +31,11 @@ func TestMoto(t *testing.T) {
 				t.Parallel()
 			}
 			saw := prove(t, to, b)
+			for range 2 { // where time really passes, a busy machine may have spoilt it
+				if b.Needs.has(pauses) && !listed.says(b, saw) {
+					saw = prove(t, to, b)
+				}
+			}
 			found.add(b, saw)
 			if !*update {
 				listed.compare(t, b, saw)

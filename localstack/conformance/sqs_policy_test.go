@@ -39,8 +39,9 @@ var sqsPolicy = []behaviour{
 	},
 	{
 		ID: "sqs-policy-deny", Service: theSQS,
-		Says:   "A Deny in the policy of a queue refuses a call of its owner, too: HTTP 403.",
-		Source: from(in("sqs", "sqs-creating-custom-policies-evaluation-logic", unread)),
+		Says: "A Deny in the policy of a queue refuses a call of its owner, too: HTTP 403.",
+		Source: from(source{guides["sqs"] + "sqs-creating-custom-policies-evaluation-logic.html", "which speaks of others than the owner", page},
+			at("https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html", unread)),
 		Run: func(c *check) {
 			queue := c.queue(nil)
 			must(0, c.setQueue(queue, attributes{"Policy": fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*",`+

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -20,9 +21,9 @@ var sqsReceive = []behaviour{
 		Run: func(c *check) {
 			queue := c.queue(attributes{"VisibilityTimeout": "0"})
 			c.send(queue, "m")
-			c.pause(100 * time.Millisecond)
+			c.pause(0.1)
 			first := c.one(queue, withSystemAttributes()).Attributes
-			c.pause(100 * time.Millisecond)
+			c.pause(0.1)
 			second := c.one(queue, withSystemAttributes()).Attributes
 			c.equal("the first count", first["ApproximateReceiveCount"], "1")
 			c.equal("the second count", second["ApproximateReceiveCount"], "2")
@@ -127,13 +128,13 @@ var sqsReceive = []behaviour{
 			for what, arrive := range map[string]func(queue string) (then func()){
 				"a message is sent": func(queue string) func() { return func() { c.send(queue, "m") } },
 				"a delay ends": func(queue string) func() {
-					must(c.sqs.SendMessage(c.ctx, &sqs.SendMessageInput{QueueUrl: &queue, MessageBody: ptr("m"), DelaySeconds: 1}))(c)
-					return func() { c.pause(time.Second) }
+					must(c.sqs.SendMessage(c.ctx, &sqs.SendMessageInput{QueueUrl: &queue, MessageBody: ptr("m"), DelaySeconds: c.ticks(1)}))(c)
+					return func() { c.pause(1) }
 				},
 				"a visibility timeout ends": func(queue string) func() {
 					c.send(queue, "m")
-					c.one(queue, hiddenFor(1))
-					return func() { c.pause(time.Second) }
+					c.one(queue, hiddenFor(c.ticks(1)))
+					return func() { c.pause(1) }
 				},
 			} {
 				queue := c.queue(nil)
@@ -181,7 +182,7 @@ var sqsReceive = []behaviour{
 		Says:   "A poll whose client has gone away still takes a message: it stays hidden for its visibility timeout, and the receive counts.",
 		Source: from(at("https://github.com/aws/aws-sdk-go-v2/issues/2068", issue), at("https://github.com/aws/aws-sdk-js/issues/2350", issue)),
 		Run: func(c *check) {
-			queue := c.queue(attributes{"VisibilityTimeout": "2"})
+			queue := c.queue(attributes{"VisibilityTimeout": strconv.Itoa(int(c.ticks(2)))})
 			ctx, cancel := context.WithTimeout(c.ctx, 300*time.Millisecond)
 			defer cancel()
 			_, err := c.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &queue, WaitTimeSeconds: 5})
@@ -193,7 +194,7 @@ var sqsReceive = []behaviour{
 				return
 			}
 			c.empty("hidden", queue)
-			c.pause(2300 * time.Millisecond)
+			c.pause(2.3)
 			if got := c.receive(queue, withSystemAttributes()); c.is("back after its timeout", len(got) == 1, len(got)) {
 				c.equal("the lost receive counts", got[0].Attributes["ApproximateReceiveCount"], "2")
 			}

@@ -62,9 +62,9 @@ var sqsRedrive = []behaviour{
 			queue, dead := c.withDeadLetters(1)
 			with := map[string]sqstypes.MessageAttributeValue{"a": text("x")}
 			must(0, c.sending(queue, "m", with))(c)
-			c.pause(100 * time.Millisecond)
+			c.pause(0.1)
 			before := c.one(queue, withSystemAttributes(), withAttributes())
-			c.pause(100 * time.Millisecond)
+			c.pause(0.1)
 			c.empty("moved", queue)
 			after := c.one(dead, withSystemAttributes(), withAttributes())
 			c.equal("the id", *after.MessageId, *before.MessageId)
@@ -154,8 +154,9 @@ var sqsRedrive = []behaviour{
 	},
 	{
 		ID: "sqs-move-task", Service: theSQS,
-		Says:   "StartMessageMoveTask moves the messages of a dead-letter queue back to where they came from; ListMessageMoveTasks shows the task.",
-		Source: from(api("sqs", "StartMessageMoveTask"), api("sqs", "ListMessageMoveTasks")),
+		Says: "StartMessageMoveTask moves the messages of a dead-letter queue back to where they came from, as new messages with another " +
+			"MessageId; ListMessageMoveTasks shows the task.",
+		Source: from(api("sqs", "StartMessageMoveTask"), api("sqs", "ListMessageMoveTasks"), in("sqs", "sqs-configure-dead-letter-queue-redrive", page)),
 		Run: func(c *check) {
 			queue, dead := c.withDeadLetters(1)
 			id := c.send(queue, "m")
@@ -169,7 +170,8 @@ var sqsRedrive = []behaviour{
 			c.is("a handle", value(out.TaskHandle) != "")
 			var back []sqstypes.Message
 			if c.soon("it is back", func() bool { back = c.receive(queue); return len(back) == 1 }) {
-				c.equal("the same message", *back[0].MessageId, id)
+				c.equal("its body", *back[0].Body, "m")
+				c.is("another id", *back[0].MessageId != id)
 			}
 			tasks, err := c.sqs.ListMessageMoveTasks(c.ctx, &sqs.ListMessageMoveTasksInput{SourceArn: &arn})
 			if c.ok("listed", err) && c.is("one task", len(tasks.Results) == 1, len(tasks.Results)) {

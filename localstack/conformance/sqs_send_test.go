@@ -1,8 +1,8 @@
 package conformance
 
 import (
+	"strconv"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
@@ -163,15 +163,16 @@ var sqsSend = []behaviour{
 		Says:   "DelaySeconds of a queue hides its new messages for that long; that of a message wins, a 0 as well.",
 		Source: from(api("sqs", "SendMessage")),
 		Run: func(c *check) {
-			queue := c.queue(attributes{"DelaySeconds": "1"})
+			queue := c.queue(attributes{"DelaySeconds": strconv.Itoa(int(c.ticks(1)))})
 			c.send(queue, "late")
 			c.empty("delayed", queue)
 			_, err := c.sqsJSON("SendMessage", map[string]any{"QueueUrl": queue, "MessageBody": "now", "DelaySeconds": 0})
 			c.ok("sent with 0", err)
 			if got := c.receive(queue, upTo(10)); c.is("there at once with 0", len(got) == 1, len(got)) {
 				c.equal("the right one", *got[0].Body, "now")
+				must(0, c.delete(queue, got[0].ReceiptHandle))(c)
 			}
-			c.pause(1300 * time.Millisecond)
+			c.pause(1.3)
 			if got := c.receive(queue, upTo(10)); c.is("there after the delay", len(got) == 1, len(got)) {
 				c.equal("the delayed one", *got[0].Body, "late")
 			}

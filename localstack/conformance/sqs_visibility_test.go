@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -31,9 +32,9 @@ var sqsVisibility = []behaviour{
 		Run: func(c *check) {
 			queue := c.queue(nil)
 			id := c.send(queue, "m")
-			c.one(queue, hiddenFor(1))
+			c.one(queue, hiddenFor(c.ticks(1)))
 			c.empty("hidden before", queue)
-			c.pause(1300 * time.Millisecond)
+			c.pause(1.3)
 			if got := c.receive(queue); c.is("there again after", len(got) == 1, len(got)) {
 				c.equal("with its MessageId", *got[0].MessageId, id)
 			}
@@ -46,12 +47,12 @@ var sqsVisibility = []behaviour{
 		Run: func(c *check) {
 			queue := c.queue(nil)
 			c.send(queue, "m")
-			m := c.one(queue, hiddenFor(1))
-			c.pause(500 * time.Millisecond)
-			c.ok("changed to 2", c.change(queue, m.ReceiptHandle, 2))
-			c.pause(1 * time.Second)
+			m := c.one(queue, hiddenFor(c.ticks(1)))
+			c.pause(0.5)
+			c.ok("changed to 2", c.change(queue, m.ReceiptHandle, c.ticks(2)))
+			c.pause(1)
 			c.empty("hidden after the first timeout", queue)
-			c.pause(1400 * time.Millisecond)
+			c.pause(1.4)
 			c.equal("back 2 s after the change", len(c.receive(queue)), 1)
 		},
 	},
@@ -60,14 +61,14 @@ var sqsVisibility = []behaviour{
 		Says:   "A changed timeout is for this receipt only: the next receive has the queue's again.",
 		Source: from(api("sqs", "ChangeMessageVisibility"), in("sqs", "sqs-visibility-timeout", guide)),
 		Run: func(c *check) {
-			queue := c.queue(attributes{"VisibilityTimeout": "1"})
+			queue := c.queue(attributes{"VisibilityTimeout": strconv.Itoa(int(c.ticks(1)))})
 			c.send(queue, "m")
 			m := c.one(queue)
 			c.ok("changed to 600", c.change(queue, m.ReceiptHandle, 600))
 			c.release(queue, m.ReceiptHandle)
 			c.one(queue)
 			c.empty("hidden by the next receive", queue)
-			c.pause(1300 * time.Millisecond)
+			c.pause(1.3)
 			c.equal("and back after the queue's timeout", len(c.receive(queue)), 1)
 		},
 	},
@@ -131,9 +132,9 @@ var sqsVisibility = []behaviour{
 		Run: func(c *check) {
 			queue := c.queue(nil)
 			c.send(queue, "m")
-			m := c.one(queue)
+			c.one(queue)
 			c.move(11 * time.Hour)
-			m = c.one(queue)
+			m := c.one(queue)
 			c.ok("almost 12 h after the second receive", c.change(queue, m.ReceiptHandle, 43190))
 		},
 	},
@@ -154,14 +155,14 @@ var sqsVisibility = []behaviour{
 		Says:   "Deleting with the handle of an earlier receive succeeds, and the latest handle deletes for certain.",
 		Source: from(api("sqs", "DeleteMessage")),
 		Run: func(c *check) {
-			queue := c.queue(attributes{"VisibilityTimeout": "1"})
+			queue := c.queue(attributes{"VisibilityTimeout": strconv.Itoa(int(c.ticks(1)))})
 			c.send(queue, "m")
 			first := c.one(queue)
 			c.release(queue, first.ReceiptHandle)
 			second := c.one(queue)
 			c.ok("deleted with the old handle", c.delete(queue, first.ReceiptHandle))
 			c.ok("deleted with the new handle", c.delete(queue, second.ReceiptHandle))
-			c.pause(1300 * time.Millisecond)
+			c.pause(1.3)
 			c.empty("gone", queue)
 		},
 	},
@@ -172,8 +173,8 @@ var sqsVisibility = []behaviour{
 		Run: func(c *check) {
 			queue := c.queue(nil)
 			c.send(queue, "m")
-			m := c.one(queue, hiddenFor(1))
-			c.pause(1300 * time.Millisecond)
+			m := c.one(queue, hiddenFor(c.ticks(1)))
+			c.pause(1.3)
 			c.ok("deleted", c.delete(queue, m.ReceiptHandle))
 			c.empty("gone", queue)
 		},
@@ -192,31 +193,33 @@ var sqsVisibility = []behaviour{
 	},
 	{
 		ID: "sqs-handle-garbage-invalid", Service: theSQS,
-		Says:   "Text that is no receipt handle is ReceiptHandleIsInvalid, HTTP 400, for DeleteMessage and for ChangeMessageVisibility.",
-		Source: from(api("sqs", "DeleteMessage"), api("sqs", "ChangeMessageVisibility")),
+		Says:   "Text that is no receipt handle is ReceiptHandleIsInvalid, for DeleteMessage and for ChangeMessageVisibility. Whether with HTTP 400 or 404 is open.",
+		Source: from(api("sqs", "DeleteMessage"), api("sqs", "ChangeMessageVisibility"), at("https://github.com/softwaremill/elasticmq/issues/324", issue)),
 		Run: func(c *check) {
 			queue := c.queue(nil)
-			c.refused("deleted", c.delete(queue, aws.String("garbage")), 400, "ReceiptHandleIsInvalid")
-			c.refused("changed", c.change(queue, aws.String("garbage"), 1), 400, "ReceiptHandleIsInvalid")
+			c.refused("deleted", c.delete(queue, aws.String("garbage")), 0, "ReceiptHandleIsInvalid")
+			c.refused("changed", c.change(queue, aws.String("garbage"), 1), 0, "ReceiptHandleIsInvalid")
 		},
 	},
 	{
 		ID: "sqs-change-expired-handle-ok", Service: theSQS, Needs: pauses,
 		Says: "ChangeMessageVisibility with a handle whose timeout has ended, nobody having received the message since, answers 200 on a " +
 			"standard queue: it proves no lease.",
-		Source: from(seen("sqs", "test_change_message_visibility_after_visibility_timeout_expiration"), api("sqs", "ChangeMessageVisibility")),
+		Source: from(seen("sqs", "test_change_message_visibility_after_visibility_timeout_expiration"),
+			at("https://github.com/localstack/localstack/pull/9632", issue), api("sqs", "ChangeMessageVisibility")),
 		Run: func(c *check) {
 			queue := c.queue(nil)
 			c.send(queue, "m")
-			m := c.one(queue, hiddenFor(1))
-			c.pause(1300 * time.Millisecond)
+			m := c.one(queue, hiddenFor(c.ticks(1)))
+			c.pause(1.3)
 			c.ok("changed to 60", c.change(queue, m.ReceiptHandle, 60))
 		},
 	},
 	{
 		ID: "sqs-change-superseded-handle", Service: theSQS,
-		Says:   "ChangeMessageVisibility with the handle of an earlier receive is InvalidParameterValue, and leaves the later receipt alone.",
-		Source: from(at("https://github.com/mapbox/ecs-watchbot/issues/135", unread), at("https://github.com/vmihailenco/taskq/issues/29", unread)),
+		Says: "ChangeMessageVisibility with the handle of an earlier receive is InvalidParameterValue, and leaves the later receipt alone.",
+		Source: from(at("https://github.com/vmihailenco/taskq/issues/29", issue), at("https://github.com/mapbox/ecs-watchbot/issues/135", issue),
+			source{"https://github.com/getmoto/moto/pull/4655", "which says otherwise, of AWS too", issue}),
 		Run: func(c *check) {
 			queue := c.queue(nil)
 			c.send(queue, "m")
@@ -229,8 +232,9 @@ var sqsVisibility = []behaviour{
 	},
 	{
 		ID: "sqs-change-deleted-message", Service: theSQS,
-		Says:   "ChangeMessageVisibility of a deleted message is InvalidParameterValue, HTTP 400.",
-		Source: from(at("https://github.com/mapbox/ecs-watchbot/issues/135", unread)),
+		Says: "ChangeMessageVisibility of a deleted message is InvalidParameterValue, HTTP 400.",
+		Source: from(at("https://github.com/vmihailenco/taskq/issues/29", issue), at("https://github.com/opensearch-project/data-prepper/issues/3861", issue),
+			at("https://github.com/mapbox/ecs-watchbot/issues/135", issue)),
 		Run: func(c *check) {
 			queue := c.queue(nil)
 			c.send(queue, "m")

@@ -6,6 +6,8 @@ import "slices"
 func table() []behaviour {
 	return slices.Concat(
 		sqsVisibility, sqsReceive, sqsSend, sqsBatch, sqsRedrive, sqsQueues, sqsPolicy,
+		snsPublish, snsDelivery, snsTopics, snsFilter, snsHTTP,
 		stsRows,
+		cliSQS, cliOthers, boto3Rows,
 	)
 }
