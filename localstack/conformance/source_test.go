@@ -38,7 +38,7 @@ var marks = []struct {
 	{guide, "read: the page's text in the public repositories of AWS's guides, which may be older than the page"},
 	{page, "read: a copy of the page"},
 	{recorded, "read: answers of AWS itself, recorded by the tests of the LocalStack project"},
-	{issue, "a report of users or a change to a document, on GitHub"},
+	{issue, "read: a report of users or a change to a document or a program, on GitHub"},
 	{code, "read: the source of a client, which it follows from"},
 	{unread, "could not be read; it rests on memory or on what others say about the page"},
 }

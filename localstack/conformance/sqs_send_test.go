@@ -19,8 +19,9 @@ func (c *check) sending(queue, body string, with map[string]sqstypes.MessageAttr
 var sqsSend = []behaviour{
 	{
 		ID: "sqs-md5-body", Service: theSQS,
-		Says:   "MD5OfMessageBody is the MD5 of the body in UTF-8, when it is sent and as MD5OfBody when it is received.",
-		Source: from(api("sqs", "SendMessage"), api("sqs", "ReceiveMessage")),
+		Says: "MD5OfMessageBody is the MD5 of the body in UTF-8, when it is sent and as MD5OfBody when it is received.",
+		Source: from(api("sqs", "SendMessage"), api("sqs", "ReceiveMessage"),
+			at("https://github.com/aws/aws-sdk-go-v2/blob/main/service/sqs/cust_checksum_validation.go", code)),
 		Run: func(c *check) {
 			queue := c.queue(nil)
 			const body = "héllo, 世界 😀"
@@ -35,8 +36,7 @@ var sqsSend = []behaviour{
 		ID: "sqs-md5-attributes", Service: theSQS,
 		Says: "MD5OfMessageAttributes is over the attributes in the order of their names: length and text of name and type, 1 for text or 2 " +
 			"for binary, length and value.",
-		Source: from(api("sqs", "SendMessage"), in("sqs", "sqs-message-metadata", page),
-			at("https://github.com/aws/aws-sdk-go-v2/blob/main/service/sqs/cust_checksum_validation.go", unread)),
+		Source: from(api("sqs", "SendMessage"), in("sqs", "sqs-message-metadata", page)),
 		Run: func(c *check) {
 			queue := c.queue(nil)
 			sent := map[string]sqstypes.MessageAttributeValue{
