@@ -19,7 +19,7 @@ import (
 // request is what a client asks for. With credentials that have expired it is refused: EC2 has a code of its own for that
 // (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html), the others share one.
 func (s *Server) request(r *http.Request, body []byte) wire.Operation {
-	if strings.HasPrefix(r.URL.Path, imds.Prefix) {
+	if imds.Mine(r.URL.Path) {
 		return s.imds.Operation(r)
 	}
 	op := s.operation(r, body)

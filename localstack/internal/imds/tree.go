@@ -44,7 +44,7 @@ func (s *Service) get(i Instance, settings Settings, path string) (wire.Reply, *
 		names[name] = true
 	}
 	if len(names) == 0 {
-		return wire.Reply{}, problem(http.StatusNotFound, fmt.Sprintf("there is no %s%s here", Prefix, path))
+		return wire.Reply{}, problem(http.StatusNotFound, fmt.Sprintf("there is no /latest/%s here", path))
 	}
 	return plain(strings.Join(slices.Sorted(maps.Keys(names)), "\n")), nil
 }
@@ -144,7 +144,7 @@ func (s *Service) key(i Instance, role string) (identity.Key, time.Time) {
 	if key, ok := s.issued[at]; ok && key.Expires.Sub(now) > overlap {
 		return key, s.renewed[at]
 	}
-	key := s.keys.Issue(role, i.ID, now.Add(lifetime))
+	key := s.keys.Issue(role, i.ID, now.Add(lifetime).Truncate(time.Second))
 	s.issued[at], s.renewed[at] = key, now
 	return key, now
 }
