@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"stillpoint/internal/snapshot"
+	"stillpoint/localstack"
 	"stillpoint/messages"
 	"stillpoint/test/scene"
 )
@@ -43,8 +44,18 @@ func tag(s types.Snapshot, key string) string {
 func TestEveryWayInLeadsToOneSet(t *testing.T) {
 	ctx, s := set(t, scene.Config{Writers: 4, Extra: "ext4", PlanYAML: "copy_tags: true\ntags: {env: test}\nrequest_tags: [ticket]"})
 	work(t, ctx, s)
-	at := time.Now().UTC().Truncate(time.Second).Format(time.RFC3339)
-	rule := "eb:arn:aws:events:eu-west-1:111122223333:rule/nightly/" + at
+	rule, err := s.Rule(ctx, "every-minute", "rate(1 minute)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	topic, err := s.Topic(ctx, "requests", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := s.Topic(ctx, "raw-requests", true)
+	if err != nil {
+		t.Fatal(err)
+	}
 
 	ways := []struct {
 		name   string
@@ -66,11 +77,22 @@ func TestEveryWayInLeadsToOneSet(t *testing.T) {
 			}
 			return "sqs:" + strings.TrimSpace(string(out))
 		}, messages.SourceSQS, false},
-		{"an EventBridge rule", func() string { send(t, ctx, s, scene.Event("e-1", "nightly", at)); return rule }, messages.SourceEventBridge, true},
-		{"an SNS notification", func() string {
-			send(t, ctx, s, scene.Notification("9d3c7a52-0000-4000-8000-000000000001", `{"plan":"nightly","tags":{"ticket":"OPS-1"}}`, at))
-			return "sns:9d3c7a52-0000-4000-8000-000000000001"
-		}, messages.SourceSNS, true},
+		{"an EventBridge rule that fires, twice for one tick", tick(t, ctx, s, rule), messages.SourceEventBridge, true},
+		{"an EventBridge Scheduler schedule", func() string {
+			at := s.AWS.Now().Add(2 * time.Second).UTC().Truncate(time.Second)
+			arn, err := s.Schedule(ctx, "once", "at("+at.Format("2006-01-02T15:04:05")+")", time.Time{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return arn + "/" + at.Format(time.RFC3339)
+		}, messages.SourceSQS, false},
+		{"an SNS topic, twice for one message", twice(t, s, func() string {
+			return "sns:" + publish(t, ctx, s, topic, `{"plan":"nightly","tags":{"ticket":"OPS-1"}}`)
+		}), messages.SourceSNS, true},
+		{"an SNS topic with raw delivery", func() string {
+			publish(t, ctx, s, raw, `{"plan":"nightly","requestId":"raw-1"}`)
+			return "raw-1"
+		}, messages.SourceSQS, true},
 		{"a request id", func() string { send(t, ctx, s, `{"requestId":"once/2026-11-22"}`); return "once/2026-11-22" }, messages.SourceSQS, true},
 		{"stillpoint snapshot", func() string {
 			out, errs, code := cli(t, ctx, s, "snapshot", "nightly", "--config", s.ConfigPath, "--request-id", "by-hand", "--wait")
@@ -115,6 +137,58 @@ func TestEveryWayInLeadsToOneSet(t *testing.T) {
 			}
 		})
 	}
+}
+
+// tick lets a rule with rate(1 minute) fire once, and EventBridge run it twice for that one time, as it may. The second send has been
+// made by the first.
+func tick(t *testing.T, ctx context.Context, s *scene.Scene, rule string) func() string {
+	id := ""
+	return func() string {
+		if id != "" {
+			return id
+		}
+		fault := localstack.Fault{Operation: "events:Invoke", Wrong: "twice", Times: 1}
+		if err := s.AWS.SetFaults(fault); err != nil {
+			t.Fatal(err)
+		}
+		s.AWS.MoveClock(time.Minute)
+		if err := s.DisableRule(ctx, "every-minute"); err != nil {
+			t.Fatal(err)
+		}
+		for _, call := range s.AWS.Calls() {
+			if call.Operation == "events:Invoke" && call.Source == rule {
+				id = "eb:" + rule + "/" + call.Params["EventTime"]
+			}
+		}
+		if id == "" {
+			t.Fatal("the rule did not fire")
+		}
+		return id
+	}
+}
+
+// twice loses the answer of the queue to SNS, which delivers the message again, as it may. The second send has been made by the first.
+func twice(t *testing.T, s *scene.Scene, send func() string) func() string {
+	id := ""
+	return func() string {
+		if id == "" {
+			lost := localstack.Fault{Operation: "sqs:SendMessage", Principal: "sns.amazonaws.com", Drop: true, After: true, Times: 1}
+			if err := s.AWS.SetFaults(lost); err != nil {
+				t.Fatal(err)
+			}
+			id = send()
+		}
+		return id
+	}
+}
+
+func publish(t *testing.T, ctx context.Context, s *scene.Scene, topic, message string) (messageID string) {
+	t.Helper()
+	messageID, err := s.Publish(ctx, topic, message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return messageID
 }
 
 // checkTags holds the tags in EC2 against the result.
