@@ -42,6 +42,11 @@ func controls() []control {
 			return seedJSON{s.faults.Seed()}, nil
 		}},
 		{"PUT", "seed", "sets the dice, so that a run can be repeated", `{"seed":42}`, (*Server).putSeed},
+		{"GET", "ec2", "how EC2 behaves with snapshots, and what it limits", "", func(s *Server, _ *http.Request, _ []byte) (any, error) {
+			return s.EC2Behaviour(), nil
+		}},
+		{"PUT", "ec2", "changes what it names of that", `{"snapshotTime":"30s","failNext":1,"describeLagMax":"10s","volumeSpacing":"15s"}`, (*Server).putEC2},
+		{"POST", "fail-snapshot", "ends a pending snapshot, and its whole set, in the state error", "", (*Server).postFailSnapshot},
 		{"GET", "imds", "which instance the metadata is that of, and how it is served", "", func(s *Server, _ *http.Request, _ []byte) (any, error) {
 			return s.imds.Settings(), nil
 		}},
@@ -169,6 +174,34 @@ func (s *Server) putSeed(_ *http.Request, body []byte) (any, error) {
 		return nil, err
 	}
 	s.faults.Reseed(in.Seed)
+	return in, nil
+}
+
+func (s *Server) putEC2(_ *http.Request, body []byte) (any, error) {
+	b := s.EC2Behaviour()
+	if err := json.Unmarshal(body, &b); err != nil {
+		return nil, err
+	}
+	if err := s.BehaveEC2(b); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func (s *Server) postFailSnapshot(_ *http.Request, body []byte) (any, error) {
+	var in struct {
+		ID      string `json:"id"`
+		Message string `json:"message"` // empty: none
+	}
+	if err := read(body, &in); err != nil {
+		return nil, err
+	}
+	if in.ID == "" {
+		return nil, errors.New(`"id" is the snapshot's, as in {"id":"snap-0123456789abcdef0","message":"why"}`)
+	}
+	if err := s.FailSnapshot(in.ID, in.Message); err != nil {
+		return nil, err
+	}
 	return in, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"stillpoint/localstack/internal/identity"
 	"stillpoint/localstack/internal/imds"
 	"stillpoint/localstack/internal/sns"
+	"stillpoint/localstack/internal/sqs"
 	"stillpoint/localstack/internal/sts"
 	"stillpoint/localstack/internal/wire"
 )
@@ -18,7 +19,7 @@ import (
 // request is what a client asks for. With credentials that have expired it is refused: EC2 has a code of its own for that
 // (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html), the others share one.
 func (s *Server) request(r *http.Request, body []byte) wire.Operation {
-	if strings.HasPrefix(r.URL.Path, imds.Prefix) {
+	if imds.Mine(r.URL.Path) {
 		return s.imds.Operation(r)
 	}
 	op := s.operation(r, body)
@@ -43,17 +44,24 @@ func (s *Server) operation(r *http.Request, body []byte) wire.Operation {
 		switch service {
 		case "AmazonSQS":
 			return s.sqs.Operation(action, body)
+		case "AWSEvents":
+			return s.events.Operation(action, body)
 		default:
 			return unknown(service, action, nil)
 		}
 	}
-	form := parameters(r, body)
 	key, _, service := identity.Scope(r)
+	if service == "scheduler" { // it has no Action: method and path say what is asked for
+		return s.scheduler.Operation(r.Method, r.URL, body)
+	}
+	form := parameters(r, body)
 	if service == "" {
-		service = map[string]string{sns.Version: "sns", sts.Version: "sts", ec2.Version: "ec2"}[form.Get("Version")]
+		service = map[string]string{sqs.Version: "sqs", sns.Version: "sns", sts.Version: "sts", ec2.Version: "ec2"}[form.Get("Version")]
 	}
 	action, q := form.Get("Action"), wire.Query(form)
 	switch service {
+	case "sqs":
+		return sqs.Query(action, q.Flat())
 	case "sns":
 		return s.sns.Operation(action, q)
 	case "sts":
@@ -83,7 +91,7 @@ func unknown(service, action string, params map[string]string) wire.Operation {
 	return wire.Operation{
 		Name: service + ":" + action, Params: params, Fail: ec2.Fail,
 		Do: func(context.Context, *wire.Call) (wire.Reply, *wire.Error) {
-			return wire.Reply{}, wire.Errorf("InvalidAction", "localstack knows SQS (JSON protocol), SNS, STS and EC2, and cannot tell which of them %q is meant for", action)
+			return wire.Reply{}, wire.Errorf("InvalidAction", "localstack knows SQS (JSON protocol), SNS, STS, EC2, EventBridge and its Scheduler, and cannot tell which of them %q is meant for", action)
 		},
 	}
 }

@@ -242,3 +242,22 @@ func TestFaultsOfACaller(t *testing.T) {
 		t.Errorf("the log says that %q called", got)
 	}
 }
+
+// A wrong answer is wrong for its caller only: what was made is what was asked for.
+func TestWrongSnapshots(t *testing.T) {
+	for wrong, count := range map[string]int{"missing": 2, "foreign": 3, "twice": 4, "empty": 0} {
+		c := start(t, localstack.Config{})
+		instance, volumes := c.launch(t, 2)
+		must(struct{}{}, c.SetFaults(localstack.Fault{Operation: createSnapshots, Wrong: wrong, Times: 1}))(t)
+		out := must(c.ec2.CreateSnapshots(t.Context(), &ec2.CreateSnapshotsInput{InstanceSpecification: &types.InstanceSpecification{InstanceId: &instance}}))(t)
+		if len(out.Snapshots) != count {
+			t.Errorf("%s: %d snapshots were answered, want %d", wrong, len(out.Snapshots), count)
+		}
+		if got := len(c.snapshots(t)); got != len(volumes) {
+			t.Errorf("%s: %d snapshots were made, want %d", wrong, got, len(volumes))
+		}
+		if call := c.last(t, createSnapshots); call.Fault != "wrong: "+wrong {
+			t.Errorf("%s: the log says %q", wrong, call.Fault)
+		}
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"stillpoint/localstack"
+	"stillpoint/localstack/internal/whole"
 )
 
 // cloud is a server and the SDK's clients for it. The clients do not retry unless a test says so.
@@ -42,7 +43,7 @@ func start(t *testing.T, c localstack.Config) *cloud {
 	config := aws.Config{
 		Region:       "eu-west-1",
 		BaseEndpoint: aws.String(s.URL()),
-		HTTPClient:   &http.Client{Transport: transport},
+		HTTPClient:   &http.Client{Transport: whole.Answers(transport)},
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "a", SecretAccessKey: "b"}, nil
 		}),

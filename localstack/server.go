@@ -20,12 +20,16 @@ import (
 	"stillpoint/localstack/internal/clock"
 	"stillpoint/localstack/internal/disk"
 	"stillpoint/localstack/internal/ec2"
+	"stillpoint/localstack/internal/events"
+	"stillpoint/localstack/internal/events/target"
 	"stillpoint/localstack/internal/fault"
 	"stillpoint/localstack/internal/host"
 	"stillpoint/localstack/internal/identity"
 	"stillpoint/localstack/internal/imds"
+	"stillpoint/localstack/internal/scheduler"
 	"stillpoint/localstack/internal/sns"
 	"stillpoint/localstack/internal/sqs"
+	"stillpoint/localstack/internal/wire"
 )
 
 // Config says how to start a Server. The zero value is usable.
@@ -55,8 +59,8 @@ type Config struct {
 	// SnapshotTime is how long a snapshot is pending before it is completed. Zero is one second, below zero is no time at all.
 	SnapshotTime time.Duration
 
-	// Seed decides what chance decides: which calls a fault spares, and which latencies it draws. Zero is a seed that is not
-	// known beforehand; GET /_localstack/seed tells it.
+	// Seed decides what chance decides: which calls a fault spares, which latencies it draws, and when in their flexible time
+	// windows schedules run. Zero is a seed that is not known beforehand; GET /_localstack/seed tells it.
 	Seed uint64
 
 	// Unlimited turns all token buckets and quotas of EC2 off, which are on as AWS documents them. See BehaveEC2 for some of them.
@@ -85,6 +89,9 @@ type Server struct {
 	sns    *sns.Service
 	ec2    *ec2.Service
 	imds   *imds.Service
+
+	events    *events.Service
+	scheduler *scheduler.Service
 
 	forget    func() bool // stops watching the context of Start
 	closeOnce sync.Once
@@ -145,6 +152,11 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	}
 	s.sqs = sqs.New(h)
 	s.sns = sns.New(h, s.sqs)
+	targets := target.Targets{Host: h, Queue: s.sqs.Deliver, Topic: func(arn, text string) wire.Operation {
+		return s.sns.Operation("Publish", wire.Query{"TopicArn": {arn}, "Message": {text}})
+	}}
+	s.events = events.New(targets)
+	s.scheduler = scheduler.New(targets, s.faults.Seed)
 	s.ec2 = ec2.New(h, &disk.Store{Dir: c.Dir}, c.SnapshotTime)
 	s.imds = imds.New(h, s.keys, s.ec2.Running)
 	if err := s.ec2.Open(c.Keep); err != nil {

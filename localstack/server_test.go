@@ -73,7 +73,7 @@ func TestErrorsOnTheWire(t *testing.T) {
 		want   string
 	}{
 		"sqs":            {`{"QueueUrl":"http://x/1/nope"}`, map[string]string{"X-Amz-Target": "AmazonSQS.DeleteQueue"}, 400, `{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"The specified queue does not exist."}`},
-		"sqs operation":  {`{}`, map[string]string{"X-Amz-Target": "AmazonSQS.StartMessageMoveTask"}, 400, "UnknownOperationException"},
+		"sqs operation":  {`{}`, map[string]string{"X-Amz-Target": "AmazonSQS.NoSuchOperation"}, 400, "UnknownOperationException"},
 		"ec2 by version": {"Action=DeleteVolume&VolumeId=vol-0123456789abcdef0&Version=2016-11-15", form, 400, "<Response><Errors><Error><Code>InvalidVolume.NotFound</Code>"},
 		"ec2 by scope":   {"Action=CreateVpc", scope("ec2"), 400, "<Code>InvalidAction</Code>"},
 		"sns by version": {"Action=Publish&TopicArn=arn:aws:sns:a:1:b&Message=m&Version=2010-03-31", form, 404, `<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><Error><Type>Sender</Type><Code>NotFound</Code>`},
@@ -136,6 +136,7 @@ func TestCLI(t *testing.T) {
 	url := aws("sqs", "create-queue", "--queue-name", "q", "--tags", "a=b", "--attributes", "VisibilityTimeout=5")
 	arn := aws("sns", "create-topic", "--name", "t")
 	aws("sns", "subscribe", "--topic-arn", arn, "--protocol", "sqs", "--notification-endpoint", c.attribute(t, url, "QueueArn"), "--attributes", "RawMessageDelivery=true")
+	c.allow(t, url, "sns.amazonaws.com", arn)
 	aws("sns", "publish", "--topic-arn", arn, "--subject", "s", "--message", "through the topic")
 	if got := aws("sqs", "receive-message", "--queue-url", url, "--query", "Messages[].Body"); got != "through the topic" {
 		t.Errorf("received %q", got)

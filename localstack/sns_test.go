@@ -18,6 +18,7 @@ func (c *cloud) topic(t *testing.T, name string, attributes map[string]string) (
 	t.Helper()
 	url = c.queue(t, name, nil)
 	arn = *must(c.sns.CreateTopic(t.Context(), &sns.CreateTopicInput{Name: &name}))(t).TopicArn
+	c.allow(t, url, "sns.amazonaws.com", arn)
 	out := must(c.sns.Subscribe(t.Context(), &sns.SubscribeInput{
 		TopicArn: &arn, Protocol: aws.String("sqs"), Endpoint: aws.String(c.attribute(t, url, "QueueArn")), Attributes: attributes,
 		ReturnSubscriptionArn: true,

@@ -37,7 +37,7 @@ func (c *cloud) hide(queue string, handle *string, seconds int32) error {
 func TestQueues(t *testing.T) {
 	c := start(t, localstack.Config{})
 	out := must(c.sqs.CreateQueue(t.Context(), &sqs.CreateQueueInput{
-		QueueName: aws.String("requests"), Attributes: map[string]string{"VisibilityTimeout": "7", "Policy": "{}"}, Tags: map[string]string{"a": "b"},
+		QueueName: aws.String("requests"), Attributes: map[string]string{"VisibilityTimeout": "7"}, Tags: map[string]string{"a": "b"},
 	}))(t)
 	url := *out.QueueUrl
 	if want := c.URL() + "/111122223333/requests"; url != want {
@@ -133,7 +133,8 @@ func TestSendRefuses(t *testing.T) {
 	for name, in := range map[string]sqs.SendMessageInput{
 		"empty":         {MessageBody: aws.String("")},
 		"too long":      {MessageBody: aws.String(strings.Repeat("x", 1025))},
-		"group":         {MessageBody: aws.String("x"), MessageDeduplicationId: aws.String("d")},
+		"deduplication": {MessageBody: aws.String("x"), MessageDeduplicationId: aws.String("d")},
+		"group":         {MessageBody: aws.String("x"), MessageGroupId: aws.String("a b")},
 		"delay":         {MessageBody: aws.String("x"), DelaySeconds: 901},
 		"no value":      {MessageBody: aws.String("x"), MessageAttributes: map[string]types.MessageAttributeValue{"a": {DataType: aws.String("String")}}},
 		"no such type":  {MessageBody: aws.String("x"), MessageAttributes: map[string]types.MessageAttributeValue{"a": {DataType: aws.String("Text"), StringValue: aws.String("x")}}},
@@ -147,7 +148,9 @@ func TestSendRefuses(t *testing.T) {
 	}
 	_, err := c.sqs.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: &url, MessageBody: aws.String("\x01")})
 	wantCode(t, err, "InvalidMessageContents")
-	for _, in := range []sqs.ReceiveMessageInput{{WaitTimeSeconds: 21}, {MaxNumberOfMessages: 11}, {VisibilityTimeout: 43_201}} {
+	for _, in := range []sqs.ReceiveMessageInput{
+		{WaitTimeSeconds: 21}, {MaxNumberOfMessages: 11}, {VisibilityTimeout: 43_201}, {ReceiveRequestAttemptId: aws.String("a")},
+	} {
 		in.QueueUrl = &url
 		_, err := c.sqs.ReceiveMessage(t.Context(), &in)
 		wantCode(t, err, "InvalidParameterValue")

@@ -15,6 +15,8 @@ type State struct {
 func (s *Server) State() State {
 	return State{
 		Now: s.clock.Now().UTC(), Region: s.config.Region, Account: s.config.AccountID, Faults: s.faults.List(),
-		Service: map[string]any{},
+		Service: map[string]any{
+			"ec2": s.ec2.State(), "sqs": s.sqs.State(), "events": s.events.State(), "scheduler": s.scheduler.State(),
+		},
 	}
 }

@@ -5,10 +5,21 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"stillpoint/localstack/internal/ec2"
+	"stillpoint/localstack/internal/events/target"
+	"stillpoint/localstack/internal/sqs"
 )
 
-// wrongs are the answers that an operation can give in place of a true one, as Fault.Wrong names them.
-var wrongs = map[string][]string{}
+// wrongs are the answers that an operation can give in place of a true one, as Fault.Wrong names them. Each service says which; a rule
+// or a schedule can fire twice.
+var wrongs = func() map[string][]string {
+	all := map[string][]string{"events:Invoke": {target.Twice}, "scheduler:Invoke": {target.Twice}}
+	for _, of := range []map[string][]string{ec2.Wrongs, sqs.Wrongs()} {
+		maps.Copy(all, of)
+	}
+	return all
+}()
 
 // checkWrong refuses a fault whose wrong answer its operation does not have.
 func checkWrong(f Fault) error {

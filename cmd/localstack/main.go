@@ -19,6 +19,8 @@ import (
 
 type options struct {
 	Dir          string        `help:"Folder for the files of volumes and snapshots, and nothing else; best on XFS with reflink. Without it, volumes have no data." placeholder:"DIR"`
+	Keep         bool          `help:"Keep the volumes and snapshots in DIR for the next run. Without it they are deleted at the end, those that an earlier run kept too."`
+	Unlimited    bool          `help:"Without EC2's token buckets and quotas."`
 	Addr         string        `help:"Loopback address to listen on; port 0 takes a free one." default:"127.0.0.1:0"`
 	Region       string        `help:"Region to be." default:"eu-west-1"`
 	Account      string        `help:"Account to be: twelve digits." default:"111122223333"`
@@ -78,7 +80,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 	// The server outlives ctx by the time that it takes to end it in good order, so it must not watch ctx itself.
 	server, err := localstack.Start(context.WithoutCancel(ctx), localstack.Config{
-		Dir: o.Dir, Addr: o.Addr, Region: o.Region, AccountID: o.Account, Logger: &log, SnapshotTime: pending(o.SnapshotTime), Seed: o.Seed,
+		Dir: o.Dir, Addr: o.Addr, Region: o.Region, AccountID: o.Account, Logger: &log, SnapshotTime: pending(o.SnapshotTime), Seed: o.Seed, Keep: o.Keep, Unlimited: o.Unlimited,
 	})
 	if err != nil {
 		return err
@@ -104,8 +106,13 @@ func greet(w io.Writer, s *localstack.Server, o options) error {
 	for _, pair := range s.Env() {
 		text += "export " + pair + "\n"
 	}
-	if o.Dir == "" {
+	switch {
+	case o.Dir == "":
 		text += "# volumes have no data and no devices: --dir DIR gives them some (as root; best on XFS with reflink)\n"
+	case o.Keep:
+		text += "# volumes and snapshots stay in " + o.Dir + " for the next run\n"
+	default:
+		text += "# volumes and snapshots are in " + o.Dir + " and are deleted at the end (--keep keeps them; after a kill the next run finds them)\n"
 	}
 	// Version 1 of the aws CLI does not heed AWS_ENDPOINT_URL for SQS.
 	text += "#\n# to begin with:\n"

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"stillpoint/localstack"
+	"stillpoint/localstack/internal/whole"
 )
 
 const region = "eu-west-1"
@@ -43,7 +44,7 @@ func newTarget(t *testing.T, url, account string) *target {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 16
 	t.Cleanup(transport.CloseIdleConnections)
-	client := &http.Client{Transport: transport}
+	client := &http.Client{Transport: whole.Answers(transport)}
 	config := aws.Config{
 		Region:       region,
 		BaseEndpoint: aws.String(url),

@@ -105,12 +105,7 @@ func show(ctx context.Context, s *scene.Scene, picture string) error {
 	}()
 	fmt.Printf("   worker started (pid %d), polling %s\n", w.PID(), s.QueueURL)
 
-	step("A tick of a scheduled EventBridge rule")
-	now := time.Now().UTC().Truncate(time.Second).Format(time.RFC3339)
-	if _, err := s.Send(ctx, scene.Event("6f1ab8f0-5a0f-4f6b-9d56-0b8f1c3ce001", "nightly", now)); err != nil {
-		return err
-	}
-	if _, err := result(ctx, s); err != nil {
+	if err := fire(ctx, s); err != nil {
 		return err
 	}
 
@@ -153,6 +148,28 @@ func show(ctx context.Context, s *scene.Scene, picture string) error {
 	}
 	fmt.Printf("   %s\n", proof)
 	return nil
+}
+
+// fire makes a schedule and waits until it has fired and the worker has done what it asks for. The schedule goes by the clock of the
+// machine: its first run is some seconds after it was made, on a whole second.
+func fire(ctx context.Context, s *scene.Scene) error {
+	const name, every, soon = "every-minute", "rate(1 minute)", 2 * time.Second
+	first := s.AWS.Now().Add(soon).Truncate(time.Second).UTC()
+	step(fmt.Sprintf("An EventBridge Scheduler schedule, %s from %s on, with the queue as its target", every, first.Format("15:04:05")))
+	arn, err := s.Schedule(ctx, name, every, first)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("   %s\n   input: %s\n   waiting for it to fire ...\n", arn, scene.ScheduleInput)
+	d, err := result(ctx, s)
+	if err != nil {
+		return err
+	}
+	if want := arn + "/" + first.Format(time.RFC3339); d.Result.RequestID != want {
+		return fmt.Errorf("the request is %s, and the schedule asked for %s", d.Result.RequestID, want)
+	}
+	fmt.Printf("   it fired at %s; request id %s\n", first.Format("15:04:05"), d.Result.RequestID)
+	return s.Unschedule(ctx, name)
 }
 
 // result waits for what SNS delivers, and draws it.

@@ -20,6 +20,8 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/scheduler"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
@@ -65,6 +67,8 @@ type Scene struct {
 	EC2        *ec2.Client
 	SQS        *sqs.Client
 	SNS        *sns.Client
+	Events     *eventbridge.Client
+	Scheduler  *scheduler.Client
 	InstanceID string
 	Volumes    []Volume // the database's first
 	MariaDB    *rig.Server
@@ -142,6 +146,7 @@ func (s *Scene) startAWS(ctx context.Context) error {
 		return err
 	}
 	s.EC2, s.SQS, s.SNS = ec2.NewFromConfig(cfg), sqs.NewFromConfig(cfg), sns.NewFromConfig(cfg)
+	s.Events, s.Scheduler = eventbridge.NewFromConfig(cfg), scheduler.NewFromConfig(cfg)
 	return nil
 }
 

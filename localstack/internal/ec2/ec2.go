@@ -105,6 +105,9 @@ func (s *Service) Operation(action string, q wire.Query) wire.Operation {
 			if apiErr != nil {
 				return wire.Reply{}, apiErr
 			}
+			if wrong, ok := wrongReplies[c.Wrong]; ok {
+				result = wrong(result)
+			}
 			kids := append([]wire.Node{wire.El("requestId", uuid.NewString())}, result...)
 			return wire.XML(http.StatusOK, space, wire.Tree(action+"Response", kids...)), nil
 		},

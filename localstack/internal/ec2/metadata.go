@@ -8,8 +8,11 @@ func (s *Service) Running() []imds.Instance {
 	defer s.mu.Unlock()
 	var out []imds.Instance
 	for _, i := range sorted(s.instances, func(i *instance) int { return i.Serial }) {
+		if i.State != "running" {
+			continue
+		}
 		m := imds.Instance{
-			ID: i.ID, Image: i.Image, Type: i.Type, Zone: i.Zone, Address: i.Address, Launched: i.Launched, Tags: map[string]string{},
+			ID: i.ID, Image: i.Image, Type: i.Type, Zone: i.Zone, ZoneID: zoneID(i.Zone), Address: i.Address, Launched: i.Launched, Tags: map[string]string{},
 		}
 		for _, t := range i.Tags {
 			m.Tags[t.Key] = t.Value

@@ -20,8 +20,11 @@ import (
 	"stillpoint/localstack/internal/wire"
 )
 
-// Prefix is that of the paths of all requests.
-const Prefix = "/latest/"
+// versions are those of the metadata in the paths of requests. Here all of them have the same items.
+var versions = regexp.MustCompile(`^/(latest|[0-9]{4}-[0-9]{2}-[0-9]{2}|1\.0)/`)
+
+// Mine tells whether a path is one of this service.
+func Mine(path string) bool { return versions.MatchString(path) }
 
 const (
 	tokenPath   = "api/token"
@@ -32,10 +35,10 @@ const (
 
 // Instance is a machine that can ask.
 type Instance struct {
-	ID, Image, Type, Zone, Address string
-	Launched                       time.Time
-	Devices                        []string // names of the attached volumes, the root's first
-	Tags                           map[string]string
+	ID, Image, Type, Zone, ZoneID, Address string
+	Launched                               time.Time
+	Devices                                []string // names of the attached volumes, the root's first
+	Tags                                   map[string]string
 }
 
 // Settings say on which instance this is, and how its metadata is served. The zero value is the first running instance, tokens
@@ -107,9 +110,10 @@ func find(all []Instance, id string) (Instance, bool) {
 	return Instance{}, false
 }
 
-// Operation is a request whose path has the Prefix.
+// Operation is a request whose path is Mine.
 func (s *Service) Operation(r *http.Request) wire.Operation {
-	path := strings.TrimPrefix(r.URL.Path, Prefix)
+	version := versions.FindString(r.URL.Path)
+	path := strings.TrimPrefix(r.URL.Path, version)
 	op := wire.Operation{Name: "imds:Get", Params: map[string]string{"Path": path}, Fail: fail}
 	if path == tokenPath {
 		op.Name = "imds:PutToken"
@@ -124,7 +128,7 @@ func (s *Service) Operation(r *http.Request) wire.Operation {
 		}
 		c.About("arn:aws:ec2:" + s.Region + ":" + s.Account + ":instance/" + i.ID)
 		if path == tokenPath {
-			return s.token(r)
+			return s.token(r, version)
 		}
 		if apiErr := s.admit(r, settings); apiErr != nil {
 			return wire.Reply{}, apiErr
@@ -135,9 +139,12 @@ func (s *Service) Operation(r *http.Request) wire.Operation {
 }
 
 // token is PUT /latest/api/token. A request that came through a proxy gets none.
-func (s *Service) token(r *http.Request) (wire.Reply, *wire.Error) {
+func (s *Service) token(r *http.Request, version string) (wire.Reply, *wire.Error) {
 	if r.Method != http.MethodPut {
 		return wire.Reply{}, problem(http.StatusMethodNotAllowed, "tokens are made by PUT")
+	}
+	if version != "/latest/" {
+		return wire.Reply{}, problem(http.StatusForbidden, "tokens are made at /latest/api/token")
 	}
 	if r.Header.Get("X-Forwarded-For") != "" {
 		return wire.Reply{}, problem(http.StatusForbidden, "a request with X-Forwarded-For gets no token")

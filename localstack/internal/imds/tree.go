@@ -44,7 +44,7 @@ func (s *Service) get(i Instance, settings Settings, path string) (wire.Reply, *
 		names[name] = true
 	}
 	if len(names) == 0 {
-		return wire.Reply{}, problem(http.StatusNotFound, fmt.Sprintf("there is no %s%s here", Prefix, path))
+		return wire.Reply{}, problem(http.StatusNotFound, fmt.Sprintf("there is no /latest/%s here", path))
 	}
 	return plain(strings.Join(slices.Sorted(maps.Keys(names)), "\n")), nil
 }
@@ -68,7 +68,7 @@ func (s *Service) leaves(i Instance, settings Settings) map[string]leaf {
 		"meta-data/local-ipv4":                     is(i.Address),
 		"meta-data/mac":                            is(mac(i.ID)),
 		"meta-data/placement/availability-zone":    is(i.Zone),
-		"meta-data/placement/availability-zone-id": is(zoneID(s.Region, i.Zone)),
+		"meta-data/placement/availability-zone-id": is(i.ZoneID),
 		"meta-data/placement/region":               is(s.Region),
 		"meta-data/reservation-id":                 is("r-" + strings.TrimPrefix(i.ID, "i-")),
 		"meta-data/services/domain":                is("amazonaws.com"),
@@ -144,7 +144,7 @@ func (s *Service) key(i Instance, role string) (identity.Key, time.Time) {
 	if key, ok := s.issued[at]; ok && key.Expires.Sub(now) > overlap {
 		return key, s.renewed[at]
 	}
-	key := s.keys.Issue(role, i.ID, now.Add(lifetime))
+	key := s.keys.Issue(role, i.ID, now.Add(lifetime).Truncate(time.Second))
 	s.issued[at], s.renewed[at] = key, now
 	return key, now
 }
@@ -154,15 +154,6 @@ func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 func text(v map[string]any) (string, error) {
 	out, err := json.Marshal(v, json.Deterministic(true), jsontext.WithIndent("  "))
 	return string(out), err
-}
-
-// zoneID is a guess at the id of a zone: euw1-az1. Which zone has which id differs between accounts.
-func zoneID(region, zone string) string {
-	parts := strings.Split(region, "-")
-	if len(parts) != 3 || len(parts[1]) == 0 || zone == "" {
-		return zone
-	}
-	return parts[0] + parts[1][:1] + parts[2] + "-az" + strconv.Itoa(int(zone[len(zone)-1]-'a')+1)
 }
 
 // mac is made of the instance's id.

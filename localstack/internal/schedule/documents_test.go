@@ -94,6 +94,7 @@ func TestExamplesOfScheduler(t *testing.T) {
 		{"rate(1 minute)", "", "2026-01-01T00:00", []string{"2026-01-01T00:01"}},
 		{"rate(1 minutes)", "", "2026-01-01T00:00", []string{"2026-01-01T00:01"}},
 		{"rate(1 hours)", "", "2026-01-01T00:00", []string{"2026-01-01T01:00"}},
+		{"rate(2 minute)", "", "2026-01-01T00:00", []string{"2026-01-01T00:02"}}, // recorded, see parseRate
 		{"rate(1 day)", "", "2026-01-01T00:00", []string{"2026-01-02T00:00"}},
 	} {
 		e.check(t, schedule.Scheduler)

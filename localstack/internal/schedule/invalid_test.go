@@ -9,8 +9,6 @@ import (
 
 // invalid expressions, each with what the error has to say beside the expression itself.
 var invalid = []struct{ expr, want string }{
-	// https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rate-expressions.html, "Limitations"
-	{"rate(5 hour)", `unit "hour" does not go with the value 5, which takes "hours"`},
 	// https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cron-expressions.html: one expression with #, one ?, one minute
 	{"cron(0 0 ? * 3#1,6#3 *)", "# goes between one day of the week and 1-5"},
 	{"cron(0 0 * * * *)", `day-of-month "*" and day-of-week "*" are both set; one of them must be ?`},
@@ -19,7 +17,6 @@ var invalid = []struct{ expr, want string }{
 	// tried at AWS: https://github.com/aws/aws-sdk-js/issues/4212, https://github.com/buildkite/buildkite-agent-scaler/pull/100,
 	// https://github.com/wata727/elastic_whenever/pull/70, https://github.com/aws/aws-cdk/issues/7514
 	{"cron(*/60 * * * ? *)", `minutes "*/60": the step "60" is not in 1-59`},
-	{"rate(3 minute)", `which takes "minutes"`},
 	{"cron(30 1,8 ? * 1,2,5,6,0 *)", `day-of-week "1,2,5,6,0": 0 is not in 1-7 or SUN-SAT`},
 	{"cron(* * * * *)", "it has 5 fields, not the six"},
 
@@ -147,6 +144,9 @@ func TestInvalidForOneKind(t *testing.T) {
 		want string
 	}{
 		{"rate(1 hours)", schedule.Rule, `unit "hours" does not go with the value 1, which takes "hour"`}, // of the rules' page on rates
+		{"rate(5 hour)", schedule.Rule, `unit "hour" does not go with the value 5, which takes "hours"`},  // its "Limitations"
+		{"rate(3 minute)", schedule.Rule, `which takes "minutes"`},                                        // https://github.com/aws/aws-cdk/issues/7514
+		{"rate( 10 minutes )", schedule.Scheduler, "a rate is a value and a unit"},                        // recorded, see parseRate
 		{"rate(1 minutes)", schedule.Rule, `which takes "minute"`},
 		{"rate(1 days)", schedule.Rule, `which takes "day"`},
 		{"at(2022-11-20T13:00:00)", schedule.Rule, "at(...) is for EventBridge Scheduler"},

@@ -3,6 +3,7 @@ package schedule
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -23,10 +24,11 @@ var units = []struct {
 
 // parseRate reads the inside of rate(...). Rules want the singular with 1 and the plural with all else:
 // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rate-expressions.html. Scheduler has both rate(1 hour) and
-// rate(1 days) in its User Guide; a singular with more than 1 it has nowhere, so that is refused.
+// rate(1 days) in its User Guide, and was recorded to take rate(2 minute), and not to take white space at the ends: LocalStack's
+// tests/aws/services/scheduler/test_scheduler.snapshot.json, which were validated against AWS.
 func parseRate(body string, kind Kind) (times, error) {
 	parts := split(body)
-	if len(parts) != 2 {
+	if len(parts) != 2 || kind == Scheduler && strings.TrimSpace(body) != body {
 		return nil, fmt.Errorf("a rate is a value and a unit with white space between them, as in rate(5 minutes), not %q", body)
 	}
 	value, name := parts[0], parts[1]
@@ -45,7 +47,7 @@ func parseRate(body string, kind Kind) (times, error) {
 		if n == 1 {
 			want = u.one
 		}
-		if name == want || n == 1 && kind == Scheduler {
+		if name == want || kind == Scheduler {
 			return rate{int64(n) * u.seconds}, nil
 		}
 		return nil, fmt.Errorf("unit %q does not go with the value %d, which takes %q", name, n, want)

@@ -36,20 +36,37 @@ var (
 	AttributeType = regexp.MustCompile(`^(String|Number|Binary)(\..+)?$`)
 )
 
+// reserved tells whether a name is AWS's, or has stops where it may not have them.
+// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html
+func reserved(name string) bool {
+	lower := strings.ToLower(name)
+	return strings.HasPrefix(lower, "aws.") || strings.HasPrefix(lower, "amazon.") ||
+		strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".") || strings.Contains(name, "..")
+}
+
+// number is what a value of type Number may be; it has up to 38 digits of precision between 10^-128 and 10^126.
+var number = regexp.MustCompile(`^[+-]?[0-9]*\.?[0-9]+([eE][+-]?[0-9]{1,3})?$`)
+
 func checkAttributes(attributes map[string]Attribute) *wire.Error {
 	if len(attributes) > 10 {
-		return wire.Errorf("InvalidParameterValue", "Number of message attributes [%d] exceeds the allowed maximum [10].", len(attributes))
+		return wire.Errorf(invalidValue, "Number of message attributes [%d] exceeds the allowed maximum [10].", len(attributes))
 	}
-	for name, a := range attributes {
+	for _, name := range slices.Sorted(maps.Keys(attributes)) {
+		a := attributes[name]
 		switch {
-		case !AttributeName.MatchString(name) || strings.HasPrefix(strings.ToLower(name), "aws.") || strings.HasPrefix(strings.ToLower(name), "amazon."):
-			return wire.Errorf("InvalidParameterValue", "The message attribute name '%s' is invalid.", name)
-		case !AttributeType.MatchString(a.DataType):
-			return wire.Errorf("InvalidParameterValue", "The message attribute '%s' has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String.", name)
+		case !AttributeName.MatchString(name) || reserved(name):
+			return wire.Errorf(invalidValue, "The message attribute name '%s' is invalid.", name)
+		case a.DataType == "":
+			return wire.Errorf(invalidValue, "The message attribute '%s' must contain non-empty message attribute type.", name)
+		case !AttributeType.MatchString(a.DataType) || len(a.DataType) > 256:
+			return wire.Errorf(invalidValue, "The message attribute '%s' has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String.", name)
 		case len(a.Value()) == 0:
-			return wire.Errorf("InvalidParameterValue", "The message attribute '%s' must contain a non-empty value of its type '%s'.", name, a.DataType)
+			kind, _, _ := strings.Cut(a.DataType, ".")
+			return wire.Errorf(invalidValue, "Message (user) attribute '%s' must contain a non-empty value of type '%s'.", name, kind)
 		case !a.Binary() && !validText(*a.StringValue):
-			return wire.Errorf("InvalidParameterValue", "The message attribute '%s' contains invalid characters.", name)
+			return wire.Errorf(invalidValue, "The message attribute '%s' contains invalid characters.", name)
+		case strings.HasPrefix(a.DataType, "Number") && !number.MatchString(*a.StringValue):
+			return wire.Errorf(invalidValue, "Can't cast the value of message (user) attribute '%s' to a number.", name)
 		}
 	}
 	return nil

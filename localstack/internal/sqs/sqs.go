@@ -1,13 +1,16 @@
 // Package sqs is SQS: standard queues, in memory, in the JSON protocol.
+//
+// There are no FIFO queues and there is no query protocol; both are refused by name. Queues have no encryption, whatever they say
+// of it, except that AWS's own key keeps other services out of a queue, as it does there. What AWS does a while later ("up to 60
+// seconds") happens at once here, except where it is what a program has to reckon with.
 package sqs
 
 import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"net/url"
-	"path"
 	"sync"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -15,21 +18,32 @@ import (
 	"stillpoint/localstack/internal/wire"
 )
 
+// maxInFlight is how many messages of a standard queue may have been received and not been deleted, approximately.
+// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html
+const maxInFlight = 120_000
+
 // Service is SQS: standard queues, in memory. One lock covers all of them, because a message may move between two.
 type Service struct {
 	host.Host
-	secret string // in every receipt handle, so that one from elsewhere is known as such
+	secret      string // in every receipt handle, so that one from elsewhere is known as such
+	maxInFlight int
 
-	mu     sync.Mutex
-	queues map[string]*queue
-	closed bool
+	mu      sync.Mutex
+	serial  uint64 // of the last message that was put into a queue
+	queues  map[string]*queue
+	deleted map[string]time.Time // when a queue of that name was deleted, for a minute
+	tasks   []*task              // message movement tasks, the oldest first
+	closed  bool
 }
 
 // New makes a service without queues.
 func New(h host.Host) *Service {
 	var secret [8]byte
 	_, _ = rand.Read(secret[:]) // never fails
-	return &Service{Host: h, secret: hex.EncodeToString(secret[:]), queues: map[string]*queue{}}
+	return &Service{
+		Host: h, secret: hex.EncodeToString(secret[:]), maxInFlight: maxInFlight,
+		queues: map[string]*queue{}, deleted: map[string]time.Time{},
+	}
 }
 
 // Close ends the timers. Polls end with the life of the server.
@@ -39,6 +53,9 @@ func (s *Service) Close() {
 	s.closed = true
 	for _, q := range s.queues {
 		q.stopTimer()
+	}
+	for _, t := range s.tasks {
+		t.stopTimer()
 	}
 }
 
@@ -59,23 +76,29 @@ func op[In, Out any](f func(s *Service, ctx context.Context, c *wire.Call, in In
 }
 
 var operations = map[string]operation{
-	"CreateQueue":                  op((*Service).createQueue),
-	"GetQueueUrl":                  op((*Service).getQueueURL),
-	"ListQueues":                   op((*Service).listQueues),
-	"DeleteQueue":                  op((*Service).deleteQueue),
-	"PurgeQueue":                   op((*Service).purgeQueue),
-	"GetQueueAttributes":           op((*Service).getQueueAttributes),
-	"SetQueueAttributes":           op((*Service).setQueueAttributes),
-	"TagQueue":                     op((*Service).tagQueue),
-	"UntagQueue":                   op((*Service).untagQueue),
-	"ListQueueTags":                op((*Service).listQueueTags),
-	"SendMessage":                  op((*Service).sendMessage),
-	"SendMessageBatch":             op((*Service).sendMessageBatch),
-	"ReceiveMessage":               op((*Service).receiveMessage),
-	"DeleteMessage":                op((*Service).deleteMessage),
-	"DeleteMessageBatch":           op((*Service).deleteMessageBatch),
+	"AddPermission":                op((*Service).addPermission),
+	"CancelMessageMoveTask":        op((*Service).cancelMoveTask),
 	"ChangeMessageVisibility":      op((*Service).changeVisibility),
 	"ChangeMessageVisibilityBatch": op((*Service).changeVisibilityBatch),
+	"CreateQueue":                  op((*Service).createQueue),
+	"DeleteMessage":                op((*Service).deleteMessage),
+	"DeleteMessageBatch":           op((*Service).deleteMessageBatch),
+	"DeleteQueue":                  op((*Service).deleteQueue),
+	"GetQueueAttributes":           op((*Service).getQueueAttributes),
+	"GetQueueUrl":                  op((*Service).getQueueURL),
+	"ListDeadLetterSourceQueues":   op((*Service).listDeadLetterSources),
+	"ListMessageMoveTasks":         op((*Service).listMoveTasks),
+	"ListQueueTags":                op((*Service).listQueueTags),
+	"ListQueues":                   op((*Service).listQueues),
+	"PurgeQueue":                   op((*Service).purgeQueue),
+	"ReceiveMessage":               op((*Service).receiveMessage),
+	"RemovePermission":             op((*Service).removePermission),
+	"SendMessage":                  op((*Service).sendMessage),
+	"SendMessageBatch":             op((*Service).sendMessageBatch),
+	"SetQueueAttributes":           op((*Service).setQueueAttributes),
+	"StartMessageMoveTask":         op((*Service).startMoveTask),
+	"TagQueue":                     op((*Service).tagQueue),
+	"UntagQueue":                   op((*Service).untagQueue),
 }
 
 // Operation is the call of an action with its JSON.
@@ -87,7 +110,7 @@ func (s *Service) Operation(action string, body []byte) wire.Operation {
 			if !ok {
 				return wire.Reply{}, wire.Errorf("UnknownOperationException", "localstack has no SQS operation %q", action)
 			}
-			out, apiErr := call(s, ctx, c, body)
+			out, apiErr := s.wrongly(c.Wrong, action, body, func() (any, *wire.Error) { return call(s, ctx, c, body) })
 			if apiErr != nil {
 				return wire.Reply{}, apiErr
 			}
@@ -95,61 +118,3 @@ func (s *Service) Operation(action string, body []byte) wire.Operation {
 		},
 	}
 }
-
-// sqsErrorTypes are the names of errors in the JSON protocol, where they differ from the code that older clients know.
-var sqsErrorTypes = map[string]string{
-	"AWS.SimpleQueueService.NonExistentQueue":             "QueueDoesNotExist",
-	"QueueAlreadyExists":                                  "QueueNameExists",
-	"AWS.SimpleQueueService.PurgeQueueInProgress":         "PurgeQueueInProgress",
-	"AWS.SimpleQueueService.TooManyEntriesInBatchRequest": "TooManyEntriesInBatchRequest",
-	"AWS.SimpleQueueService.EmptyBatchRequest":            "EmptyBatchRequest",
-	"AWS.SimpleQueueService.BatchEntryIdsNotDistinct":     "BatchEntryIdsNotDistinct",
-	"AWS.SimpleQueueService.MessageNotInflight":           "MessageNotInflight",
-	"AWS.SimpleQueueService.UnsupportedOperation":         "UnsupportedOperation",
-}
-
-// failSQS answers an error in JSON 1.0. The header carries the code of the older query protocol, which SDKs prefer.
-func failSQS(e *wire.Error) wire.Reply {
-	typed, space := *e, "com.amazonaws.sqs#"
-	switch e.Code {
-	case "InvalidParameterValue", "MissingParameter":
-		typed.Type, space = e.Code+"Exception", "com.amazon.coral.service#"
-	}
-	if t, ok := sqsErrorTypes[e.Code]; ok {
-		typed.Type = t
-	}
-	reply := wire.FailJSON("1.0", space)(&typed)
-	reply.Header = map[string]string{"x-amzn-query-error": e.Code + ";" + e.Fault()}
-	return reply
-}
-
-// find returns the queue that a URL names. The host does not matter: the last element of the path is the queue's name.
-func (s *Service) find(queueURL string) (*queue, *wire.Error) {
-	if queueURL == "" {
-		return nil, wire.Errorf("MissingParameter", "The request must contain the parameter QueueUrl.")
-	}
-	name := queueURL
-	if u, err := url.Parse(queueURL); err == nil {
-		name = u.Path
-	}
-	if q, ok := s.queues[path.Base(name)]; ok {
-		return q, nil
-	}
-	return nil, wire.Errorf("AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist.")
-}
-
-// byARN returns the queue that an ARN names, or nil.
-func (s *Service) byARN(arn string) *queue {
-	for _, q := range s.queues {
-		if s.arn(q) == arn {
-			return q
-		}
-	}
-	return nil
-}
-
-func (s *Service) arn(q *queue) string {
-	return "arn:aws:sqs:" + s.Region + ":" + s.Account + ":" + q.name
-}
-
-func (s *Service) url(q *queue) string { return s.URL + "/" + s.Account + "/" + q.name }
