@@ -20,7 +20,7 @@ var eventsPut = []behaviour{
 		ID: "eb-event-envelope", Service: theEventBridge, Needs: alone,
 		Says: "A target gets the event as JSON: version 0, the id that PutEvents answered, detail-type, source, account, time in whole seconds " +
 			"of UTC, region, resources and detail, and nothing else.",
-		Source: from(in("events", "eb-events", guide), api("events", "PutTargets")),
+		Source: from(in("events", "eb-events", guide), seen("events", "test_put_events_with_time_field")),
 		Run: func(c *check) {
 			r := c.reaction(nil)
 			e := anEvent(r.source)
@@ -47,7 +47,7 @@ var eventsPut = []behaviour{
 	{
 		ID: "eb-putevents-entries", Service: theEventBridge, Needs: alone,
 		Says:   "PutEvents takes 1 to 10 entries, and answers one result for each, in their order: an EventId, or a code and a message; HTTP 200.",
-		Source: from(api("events", "PutEvents")),
+		Source: from(api("events", "PutEvents"), seen("events", "test_put_events_exceed_limit_ten_entries")),
 		Run: func(c *check) {
 			put := func(entries ...ebtypes.PutEventsRequestEntry) (*eventbridge.PutEventsOutput, error) {
 				return c.events.PutEvents(c.ctx, &eventbridge.PutEventsInput{Entries: append([]ebtypes.PutEventsRequestEntry{}, entries...)})
@@ -73,7 +73,7 @@ var eventsPut = []behaviour{
 	{
 		ID: "eb-putevents-malformed-detail", Service: theEventBridge, Needs: alone,
 		Says:   "A Detail that is not a JSON object is MalformedDetail, for that entry.",
-		Source: from(api("events", "PutEvents")),
+		Source: from(api("events", "PutEvents"), seen("events", "test_put_event_malformed_detail")),
 		Run: func(c *check) {
 			for _, detail := range []string{"nojson", "[1]", `"x"`, `{"a":1} {}`} {
 				c.entryRefused(detail, "MalformedDetail", func(e *ebtypes.PutEventsRequestEntry) { e.Detail = &detail })
@@ -83,7 +83,7 @@ var eventsPut = []behaviour{
 	{
 		ID: "eb-putevents-required-fields", Service: theEventBridge, Needs: alone,
 		Says:   "An entry without Source, DetailType or Detail fails with InvalidArgument; the others are taken.",
-		Source: from(api("events", "PutEvents"), seen("events", "test_put_event_without_source, _detail, _detail_type")),
+		Source: from(api("events", "PutEvents"), seen("events", "test_put_events_without_source, test_put_event_without_detail, test_put_event_without_detail_type")),
 		Run: func(c *check) {
 			c.entryRefused("without Source", "InvalidArgument", func(e *ebtypes.PutEventsRequestEntry) { e.Source = nil })
 			c.entryRefused("without DetailType", "InvalidArgument", func(e *ebtypes.PutEventsRequestEntry) { e.DetailType = nil })
@@ -115,7 +115,7 @@ var eventsPut = []behaviour{
 		ID: "eb-putevents-size", Service: theEventBridge, Needs: alone,
 		Says: "All entries of a PutEvents together have to be smaller than a limit: 1 MB in the newest text, 256 KB in an older one. " +
 			"Over 1 MiB the request is refused, HTTP 400; 200,000 bytes are taken.",
-		Source: from(api("events", "PutEvents"), in("events", "eb-putevents", unread)),
+		Source: from(api("events", "PutEvents"), seen("events", "test_put_event_with_too_big_detail")),
 		Run: func(c *check) {
 			put := func(bytes int) error {
 				e := anEvent(c.name())

@@ -174,7 +174,7 @@ var eventsDelivery = []behaviour{
 		ID: "eb-dlq-immediately", Service: theEventBridge, Needs: alone,
 		Says: "An event for a target that is gone is not sent again but goes to the target's dead-letter queue at once, with RULE_ARN, TARGET_ARN and " +
 			"ERROR_CODE in its attributes; PutEvents succeeds.",
-		Source: from(in("events", "eb-rule-dlq", guide), in("events", "rule-dlq", page)),
+		Source: from(in("events", "eb-rule-dlq", guide), in("events", "rule-dlq", page), seen("events", "test_put_events_with_target_delivery_failure")),
 		Run: func(c *check) {
 			dead := c.queue(nil)
 			rule, arn := c.rule()

@@ -14,7 +14,7 @@ var schedulerNames = []behaviour{
 	{
 		ID: "scheduler-create-arn", Service: theScheduler,
 		Says:   "CreateSchedule answers the ARN, with group and name; without a group it is in the group default.",
-		Source: from(api("scheduler", "CreateSchedule")),
+		Source: from(api("scheduler", "CreateSchedule"), seen("scheduler", "test_create_schedule")),
 		Run: func(c *check) {
 			in := c.schedule(daily, c.queue(nil))
 			out, err := c.scheduler.CreateSchedule(c.ctx, &in)
@@ -69,7 +69,7 @@ var schedulerNames = []behaviour{
 	{
 		ID: "scheduler-update-replaces", Service: theScheduler,
 		Says:   "UpdateSchedule sets everything that it does not name to its default.",
-		Source: from(api("scheduler", "UpdateSchedule")),
+		Source: from(api("scheduler", "UpdateSchedule"), seen("scheduler", "test_update_schedule")),
 		Run: func(c *check) {
 			in := c.schedule(daily, c.queue(nil))
 			in.Description, in.ScheduleExpressionTimezone, in.State = ptr("one"), ptr("Europe/Berlin"), schedtypes.ScheduleStateDisabled
@@ -97,7 +97,7 @@ var schedulerNames = []behaviour{
 		ID: "scheduler-retry-default", Service: theScheduler,
 		Says: "MaximumEventAgeInSeconds goes from 60 to 86,400 and MaximumRetryAttempts from 0 to 185: ValidationException, HTTP 400. " +
 			"Without a policy they are 86,400 and 185.",
-		Source: from(api("scheduler", "RetryPolicy"), seen("scheduler", "test_create_schedule")),
+		Source: from(api("scheduler", "RetryPolicy"), seen("scheduler", "test_update_schedule")),
 		Run: func(c *check) {
 			queue := c.queue(nil)
 			in := c.schedule(daily, queue)
@@ -187,13 +187,13 @@ var schedulerExpressions = []behaviour{
 	{
 		ID: "scheduler-expression-invalid", Service: theScheduler,
 		Says: "An expression is at(yyyy-mm-ddThh:mm:ss), rate(VALUE UNIT) in minutes, hours or days, or cron of six fields: " +
-			"ValidationException, HTTP 400, with the expression in the message.",
-		Source: from(seen("scheduler", "tests_create_schedule_with_invalid_schedule_expression"), api("scheduler", "CreateSchedule")),
+			"ValidationException, HTTP 400, with the expression in the message. Singular and plural of the unit are as good.",
+		Source: from(seen("scheduler", "tests_create_schedule_with_invalid_schedule_expression, test_update_schedule"), api("scheduler", "CreateSchedule")),
 		Run: func(c *check) {
 			queue := c.queue(nil)
 			try := func(e string) error { return c.scheduling(c.schedule(e, queue)) }
-			c.refusedExpressions(try, []string{"rate(1 minute)", "rate(5 days)", "cron(0 2 * * ? *)", "at(2099-01-01T00:00:00)"},
-				[]string{"nonsense", "cron(0 1 * * * *)", "cron(0 2 * * *)", "rate(10 seconds)", "rate(10 years)", "rate(0 minutes)", "at(2021-12-31)", "at(2021-12-31T23:59:59Z)"})
+			c.refusedExpressions(try, []string{"rate(1 minute)", "rate(2 minute)", "rate(5 days)", "cron(0 2 * * ? *)", "at(2099-01-01T00:00:00)"},
+				[]string{"nonsense", "cron(0 1 * * * *)", "cron(0 2 * * *)", "rate(10 seconds)", "rate(10 years)", "rate(0 minutes)", "rate( 10 minutes )", "at(2021-12-31)", "at(2021-12-31T23:59:59Z)"})
 			c.refusedSaying("its message", try("cron(0 1 * * * *)"), 400, "ValidationException", "Invalid Schedule Expression cron(0 1 * * * *).")
 		},
 	},
