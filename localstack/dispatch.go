@@ -22,6 +22,9 @@ func (s *Server) request(r *http.Request, body []byte) wire.Operation {
 	if imds.Mine(r.URL.Path) {
 		return s.imds.Operation(r)
 	}
+	if strings.HasPrefix(r.URL.Path, sns.CertificatePath) {
+		return s.sns.Certificate(r.URL.Path)
+	}
 	op := s.operation(r, body)
 	if key, _, _ := identity.Scope(r); s.keys.Expired(key, s.clock.Now()) {
 		op.Do = func(context.Context, *wire.Call) (wire.Reply, *wire.Error) {
@@ -59,6 +62,9 @@ func (s *Server) operation(r *http.Request, body []byte) wire.Operation {
 		service = map[string]string{sqs.Version: "sqs", sns.Version: "sns", sts.Version: "sts", ec2.Version: "ec2"}[form.Get("Version")]
 	}
 	action, q := form.Get("Action"), wire.Query(form)
+	if service == "" && sns.Unsigned(action) {
+		service = "sns"
+	}
 	switch service {
 	case "sqs":
 		return sqs.Query(action, q.Flat())

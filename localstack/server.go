@@ -2,6 +2,7 @@ package localstack
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -65,6 +66,9 @@ type Config struct {
 
 	// Unlimited turns all token buckets and quotas of EC2 off, which are on as AWS documents them. See BehaveEC2 for some of them.
 	Unlimited bool
+
+	// HookRoots are what the certificates of https endpoints of SNS subscriptions are checked with. Nil: those of the system.
+	HookRoots *x509.CertPool
 }
 
 // Server is a running local AWS. Its methods are safe for use by several goroutines.
@@ -151,9 +155,9 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 		URL: s.URL(), Region: c.Region, Account: c.AccountID, Clock: s.clock, Log: log, Life: life, Invoke: s.invoke,
 	}
 	s.sqs = sqs.New(h)
-	s.sns = sns.New(h, s.sqs)
+	s.sns = sns.New(h, s.sqs, c.HookRoots)
 	targets := target.Targets{Host: h, Queue: s.sqs.Deliver, Topic: func(arn, text string) wire.Operation {
-		return s.sns.Operation("Publish", wire.Query{"TopicArn": {arn}, "Message": {text}})
+		return s.sns.Publish(arn, sns.Message{Text: text})
 	}}
 	s.events = events.New(targets)
 	s.scheduler = scheduler.New(targets, s.faults.Seed)
@@ -283,6 +287,7 @@ func (s *Server) Close() error {
 		}
 		<-s.served
 		s.clock.End()
+		s.sns.Close()
 		s.sqs.Close()
 		s.closeErr = errors.Join(err, s.ec2.Close())
 	})

@@ -76,7 +76,7 @@ func TestErrorsOnTheWire(t *testing.T) {
 		"sqs operation":  {`{}`, map[string]string{"X-Amz-Target": "AmazonSQS.NoSuchOperation"}, 400, "UnknownOperationException"},
 		"ec2 by version": {"Action=DeleteVolume&VolumeId=vol-0123456789abcdef0&Version=2016-11-15", form, 400, "<Response><Errors><Error><Code>InvalidVolume.NotFound</Code>"},
 		"ec2 by scope":   {"Action=CreateVpc", scope("ec2"), 400, "<Code>InvalidAction</Code>"},
-		"sns by version": {"Action=Publish&TopicArn=arn:aws:sns:a:1:b&Message=m&Version=2010-03-31", form, 404, `<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><Error><Type>Sender</Type><Code>NotFound</Code>`},
+		"sns by version": {"Action=Publish&TopicArn=arn:aws:sns:eu-west-1:111122223333:b&Message=m&Version=2010-03-31", form, 404, `<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><Error><Type>Sender</Type><Code>NotFound</Code>`},
 		"sts by scope":   {"Action=GetCallerIdentity", scope("sts"), 200, "<Account>111122223333</Account>"},
 		"no service":     {"Action=ListUsers&Version=2010-05-08", form, 400, "<Code>InvalidAction</Code>"},
 		"browser":        {"", map[string]string{"Origin": "https://example.com"}, 403, "web pages"},
@@ -108,7 +108,7 @@ func TestAdmin(t *testing.T) {
 		t.Errorf("PUT faults: %d %s", status, body)
 	}
 	for i, want := range []int{503, 200} {
-		if status, body := c.request(t, "GET", "/?Action=ListTopics&Version=2010-03-31", "", nil); status != want {
+		if status, body := c.request(t, "GET", "/?Action=ListTopics&Version=2010-03-31", "", map[string]string{"Authorization": "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/sns/aws4_request"}); status != want {
 			t.Errorf("call %d: %d %s, want %d", i, status, body, want)
 		}
 	}

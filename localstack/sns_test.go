@@ -1,7 +1,7 @@
 package localstack_test
 
 import (
-	"encoding/json"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,45 +13,32 @@ import (
 	"stillpoint/localstack"
 )
 
-// topic makes a topic with a queue under it, and returns the topic's ARN and the queue's URL.
-func (c *cloud) topic(t *testing.T, name string, attributes map[string]string) (arn, url string) {
-	t.Helper()
-	url = c.queue(t, name, nil)
-	arn = *must(c.sns.CreateTopic(t.Context(), &sns.CreateTopicInput{Name: &name}))(t).TopicArn
-	c.allow(t, url, "sns.amazonaws.com", arn)
-	out := must(c.sns.Subscribe(t.Context(), &sns.SubscribeInput{
-		TopicArn: &arn, Protocol: aws.String("sqs"), Endpoint: aws.String(c.attribute(t, url, "QueueArn")), Attributes: attributes,
-		ReturnSubscriptionArn: true,
-	}))(t)
-	if !strings.HasPrefix(*out.SubscriptionArn, arn+":") {
-		t.Errorf("the subscription is %s", *out.SubscriptionArn)
-	}
-	return arn, url
-}
-
-var status = map[string]types.MessageAttributeValue{"status": {DataType: aws.String("String"), StringValue: aws.String("failed & <more>")}}
+var status = map[string]types.MessageAttributeValue{"status": text("String", "failed & <more>")}
 
 func TestPublishInAnEnvelope(t *testing.T) {
 	c := start(t, localstack.Config{})
 	arn, url := c.topic(t, "results", nil)
+	attributes := map[string]types.MessageAttributeValue{
+		"status": status["status"], "bytes": {DataType: aws.String("Binary"), BinaryValue: []byte{2, 3, 4}}, "n": text("Number", "99.12"),
+	}
 	id := *must(c.sns.Publish(t.Context(), &sns.PublishInput{
-		TopicArn: &arn, Subject: aws.String("[FAILED] snapshot"), Message: aws.String(`{"a":"<b>&"}`), MessageAttributes: status,
+		TopicArn: &arn, Subject: aws.String("[FAILED] snapshot"), Message: aws.String(`{"a":"<b>&"}`), MessageAttributes: attributes,
 	}))(t).MessageId
 	got := c.receive(t, url)
 	if len(got) != 1 || len(got[0].MessageAttributes) != 0 {
 		t.Fatalf("received %v", got)
 	}
-	var envelope struct {
-		Type, MessageId, TopicArn, Subject, Message, Timestamp, SignatureVersion, Signature, SigningCertURL, UnsubscribeURL string
-		MessageAttributes                                                                                                   map[string]struct{ Type, Value string }
-	}
-	if err := json.Unmarshal([]byte(*got[0].Body), &envelope); err != nil {
-		t.Fatal(err)
-	}
-	if envelope.Type != "Notification" || envelope.MessageId != id || envelope.TopicArn != arn || envelope.Subject != "[FAILED] snapshot" ||
-		envelope.Message != `{"a":"<b>&"}` || envelope.Timestamp == "" || envelope.SignatureVersion != "1" || envelope.Signature == "" ||
-		envelope.SigningCertURL == "" || envelope.UnsubscribeURL == "" || envelope.MessageAttributes["status"].Value != "failed & <more>" {
+	l := open(t, *got[0].Body)
+	if l.Type != "Notification" || l.MessageId != id || l.TopicArn != arn || l.Subject != "[FAILED] snapshot" || l.Message != `{"a":"<b>&"}` ||
+		!regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`).MatchString(l.Timestamp) || l.SignatureVersion != "1" || l.Signature == "" ||
+		!strings.HasPrefix(l.SigningCertURL, c.URL()+"/SimpleNotificationService-") ||
+		!strings.HasPrefix(l.UnsubscribeURL, c.URL()+"/?Action=Unsubscribe&SubscriptionArn="+arn+":") ||
+		l.MessageAttributes["status"].Value != "failed & <more>" || l.MessageAttributes["bytes"].Value != "AgME" || l.MessageAttributes["n"].Type != "Number" {
 		t.Errorf("the envelope is %s", *got[0].Body)
+	}
+	c.publish(t, arn, "plain")
+	if body := *c.receive(t, url)[0].Body; strings.Contains(body, `"Subject"`) || strings.Contains(body, `"MessageAttributes"`) {
+		t.Errorf("without subject and attributes the envelope is %s", body)
 	}
 }
 
@@ -72,19 +59,32 @@ func TestPublishRaw(t *testing.T) {
 	if got := c.receive(t, url); len(got) != 1 || *got[0].Body != "s" {
 		t.Errorf("after a message with eleven attributes and one with a structure: %v", got)
 	}
+	delete(many, "a10")
+	must(c.sns.Publish(t.Context(), &sns.PublishInput{TopicArn: &arn, Message: aws.String("just enough"), MessageAttributes: many}))(t)
+	if got := c.receive(t, url); len(got) != 1 || len(got[0].MessageAttributes) != 10 {
+		t.Errorf("with ten attributes: %v", got)
+	}
 }
 
 func TestPublishRefuses(t *testing.T) {
 	c := start(t, localstack.Config{})
 	arn, url := c.topic(t, "results", nil)
 	for name, in := range map[string]sns.PublishInput{
-		"empty":           {Message: aws.String("")},
-		"too long":        {Message: aws.String(strings.Repeat("x", 256<<10+1))},
-		"empty subject":   {Message: aws.String("x"), Subject: aws.String("")},
-		"long subject":    {Message: aws.String("x"), Subject: aws.String(strings.Repeat("x", 100))},
-		"newline":         {Message: aws.String("x"), Subject: aws.String("a\nb")},
-		"not ASCII":       {Message: aws.String("x"), Subject: aws.String("grüße")},
-		"no such default": {Message: aws.String(`{"sqs":"x"}`), MessageStructure: aws.String("json")},
+		"empty":             {Message: aws.String("")},
+		"too long":          {Message: aws.String(strings.Repeat("x", 256<<10+1))},
+		"too many bytes":    {Message: aws.String(strings.Repeat("é", 128<<10+1))},
+		"too long with all": {Message: aws.String(strings.Repeat("x", 256<<10-10)), MessageAttributes: map[string]types.MessageAttributeValue{"name": text("String", "x")}},
+		"empty subject":     {Message: aws.String("x"), Subject: aws.String("")},
+		"long subject":      {Message: aws.String("x"), Subject: aws.String(strings.Repeat("x", 100))},
+		"newline":           {Message: aws.String("x"), Subject: aws.String("a\nb")},
+		"control":           {Message: aws.String("x"), Subject: aws.String("a\u0001b")},
+		"line separator":    {Message: aws.String("x"), Subject: aws.String("a\u2028b")},
+		"no such default":   {Message: aws.String(`{"sqs":"x"}`), MessageStructure: aws.String("json")},
+		"default no string": {Message: aws.String(`{"default":{}}`), MessageStructure: aws.String("json")},
+		"no object":         {Message: aws.String(`["default"]`), MessageStructure: aws.String("json")},
+		"no JSON":           {Message: aws.String(`default`), MessageStructure: aws.String("json")},
+		"structure":         {Message: aws.String("x"), MessageStructure: aws.String("xml")},
+		"fair queues":       {Message: aws.String("x"), MessageGroupId: aws.String("g")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in.TopicArn = &arn
@@ -92,47 +92,155 @@ func TestPublishRefuses(t *testing.T) {
 			wantCode(t, err, "InvalidParameter")
 		})
 	}
+	for name, in := range map[string]sns.PublishInput{
+		"nothing": {},
+		"phone":   {PhoneNumber: aws.String("+441234567890")},
+		"both":    {TopicArn: &arn, TargetArn: &arn},
+		"no ARN":  {TopicArn: aws.String("results")},
+		"region":  {TopicArn: aws.String(strings.Replace(arn, "eu-west-1", "us-east-1", 1))},
+		"app":     {TargetArn: aws.String("arn:aws:sns:eu-west-1:111122223333:endpoint/GCM/app/1")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in.Message = aws.String("x")
+			_, err := c.sns.Publish(t.Context(), &in)
+			wantCode(t, err, "InvalidParameter")
+		})
+	}
 	_, err := c.sns.Publish(t.Context(), &sns.PublishInput{TopicArn: aws.String(arn + "s"), Message: aws.String("x")})
 	wantCode(t, err, "NotFound")
-	if got := c.attribute(t, url, "ApproximateNumberOfMessages"); got != "0" {
+	if got := c.count(t, url); got != "0" {
 		t.Errorf("%s refused messages arrived", got)
 	}
-	must(c.sns.Publish(t.Context(), &sns.PublishInput{TopicArn: &arn, Message: aws.String(strings.Repeat("x", 256<<10)), Subject: aws.String(strings.Repeat("x", 99))}))(t)
-	if got := c.attribute(t, url, "ApproximateNumberOfMessages"); got != "1" {
-		t.Errorf("%s messages, want the one that is just short enough", got)
+	for i, in := range []sns.PublishInput{
+		{TopicArn: &arn, Message: aws.String(strings.Repeat("x", 256<<10)), Subject: aws.String(strings.Repeat("ü", 99))},
+		{TargetArn: &arn, Message: aws.String("x"), Subject: aws.String(" grüße ")},
+	} {
+		must(c.sns.Publish(t.Context(), &in))(t)
+		if got := c.count(t, url); got != strconv.Itoa(i+1) {
+			t.Errorf("%s messages after %d that just fit", got, i+1)
+		}
 	}
 }
 
-func TestSubscriptions(t *testing.T) {
+func TestPublishStructure(t *testing.T) {
 	c := start(t, localstack.Config{})
 	arn, url := c.topic(t, "results", nil)
-	subs := must(c.sns.ListSubscriptionsByTopic(t.Context(), &sns.ListSubscriptionsByTopicInput{TopicArn: &arn}))(t).Subscriptions
-	if len(subs) != 1 || *subs[0].Endpoint != c.attribute(t, url, "QueueArn") || *subs[0].Protocol != "sqs" {
-		t.Fatalf("subscriptions: %v", subs)
+	h := c.hook(t, nil)
+	c.hooked(t, arn, h, map[string]string{"RawMessageDelivery": "true"})
+	for i, x := range []struct{ message, sqs, http string }{
+		{`{"default":"d","sqs":"s","http":"h","https":"no"}`, "s", "h"},
+		{`{"default":"d","sqs":5,"http":{"a":1}}`, "d", "d"},
+		{`{"default":"first","default":"second"}`, "second", "second"},
+	} {
+		must(c.sns.Publish(t.Context(), &sns.PublishInput{TopicArn: &arn, Message: &x.message, MessageStructure: aws.String("json")}))(t)
+		if got := open(t, *c.receive(t, url)[0].Body).Message; got != x.sqs {
+			t.Errorf("%s gives the queue %q", x.message, got)
+		}
+		if got := h.nth(t, i+2).body; got != x.http {
+			t.Errorf("%s gives the web hook %q", x.message, got)
+		}
 	}
-	must(c.sns.SetSubscriptionAttributes(t.Context(), &sns.SetSubscriptionAttributesInput{
-		SubscriptionArn: subs[0].SubscriptionArn, AttributeName: aws.String("RawMessageDelivery"), AttributeValue: aws.String("true"),
-	}))(t)
-	must(c.sns.Publish(t.Context(), &sns.PublishInput{TopicArn: &arn, Message: aws.String("raw now")}))(t)
-	if got := c.receive(t, url); len(got) != 1 || *got[0].Body != "raw now" {
+}
+
+func TestMessageAttributes(t *testing.T) {
+	c := start(t, localstack.Config{})
+	arn, url := c.topic(t, "results", nil)
+	publish := func(name string, a types.MessageAttributeValue) error {
+		_, err := c.sns.Publish(t.Context(), &sns.PublishInput{
+			TopicArn: &arn, Message: aws.String("x"), MessageAttributes: map[string]types.MessageAttributeValue{name: a},
+		})
+		return err
+	}
+	binary := func(kind string) types.MessageAttributeValue {
+		return types.MessageAttributeValue{DataType: &kind, BinaryValue: []byte{1}}
+	}
+	for what, x := range map[string]struct {
+		name string
+		a    types.MessageAttributeValue
+	}{
+		"no value":       {"a", text("String", "")},
+		"no value given": {"a", types.MessageAttributeValue{DataType: aws.String("String")}},
+		"no bytes":       {"a", types.MessageAttributeValue{DataType: aws.String("Binary"), BinaryValue: []byte{}}},
+		"bytes":          {"a", binary("String")},
+		"bytes, number":  {"a", binary("Number")},
+		"text":           {"a", text("Binary", "x")},
+		"type":           {"a", text("Text", "x")},
+		"type prefix":    {"a", text("StringX", "x")},
+		"long name":      {strings.Repeat("x", 257), text("String", "x")},
+		"name":           {"a^", text("String", "x")},
+		"dot":            {".a", text("String", "x")},
+		"dot at end":     {"a.", text("String", "x")},
+		"dots":           {"a..b", text("String", "x")},
+		"reserved":       {"AWS.a", text("String", "x")},
+		"reserved too":   {"amazon.a", text("String", "x")},
+		"no number":      {"a", text("Number", "1x")},
+	} {
+		t.Run(what, func(t *testing.T) {
+			err := publish(x.name, x.a)
+			wantCode(t, err, "ParameterValueInvalid")
+			if field := map[string]string{"bytes": "'String'", "bytes, number": "'String'", "text": "'Binary'"}[what]; !strings.Contains(err.Error(), field+".") {
+				t.Errorf("the error is %v", err)
+			}
+		})
+	}
+	good := []types.MessageAttributeValue{
+		text("String", "x"), text("String.label", "x"), text("String.Array", `["a",1,true,null]`), text("Number", "-1.5e3"), text("Number.int", "x"), binary("Binary.png"),
+	}
+	for _, a := range good {
+		must(struct{}{}, publish("a-b_c.d", a))(t)
+	}
+	if got := c.count(t, url); got != strconv.Itoa(len(good)) {
+		t.Errorf("%s messages arrived", got)
+	}
+}
+
+func TestPublishBatch(t *testing.T) {
+	c := start(t, localstack.Config{})
+	arn, url := c.topic(t, "results", nil)
+	batch := func(entries ...types.PublishBatchRequestEntry) (*sns.PublishBatchOutput, error) {
+		return c.sns.PublishBatch(t.Context(), &sns.PublishBatchInput{TopicArn: &arn, PublishBatchRequestEntries: entries})
+	}
+	entry := func(id, message string) types.PublishBatchRequestEntry {
+		return types.PublishBatchRequestEntry{Id: &id, Message: &message}
+	}
+	var eleven []types.PublishBatchRequestEntry
+	for i := range 11 {
+		eleven = append(eleven, entry(strconv.Itoa(i), "x"))
+	}
+	noValue, noDefault := entry("a", "x"), entry("a", `{}`)
+	noValue.MessageAttributes = map[string]types.MessageAttributeValue{"a": text("String", "")}
+	noDefault.MessageStructure = aws.String("json")
+	half := strings.Repeat("x", 128<<10)
+	for what, x := range map[string]struct {
+		code    string
+		entries []types.PublishBatchRequestEntry
+	}{
+		"none":       {"EmptyBatchRequest", []types.PublishBatchRequestEntry{}},
+		"eleven":     {"TooManyEntriesInBatchRequest", eleven},
+		"same id":    {"BatchEntryIdsNotDistinct", []types.PublishBatchRequestEntry{entry("a", "x"), entry("a", "y")}},
+		"id":         {"InvalidBatchEntryId", []types.PublishBatchRequestEntry{entry("a b", "x")}},
+		"sum":        {"BatchRequestTooLong", []types.PublishBatchRequestEntry{entry("a", half), entry("b", half), entry("c", "x")}},
+		"attribute":  {"ParameterValueInvalid", []types.PublishBatchRequestEntry{entry("b", "x"), noValue}},
+		"no default": {"InvalidParameter", []types.PublishBatchRequestEntry{entry("b", "x"), noDefault}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			_, err := batch(x.entries...)
+			wantCode(t, err, x.code)
+		})
+	}
+	if got := c.count(t, url); got != "0" {
+		t.Fatalf("%s messages of refused batches arrived", got)
+	}
+	newline := entry("c", "x")
+	newline.Subject = aws.String("a\nb")
+	out := must(batch(entry("a", "first"), entry("b", ""), newline, entry("d", "last")))(t)
+	if len(out.Successful) != 2 || *out.Successful[1].Id != "d" || len(out.Failed) != 2 || *out.Failed[0].Id != "b" || *out.Failed[0].Code != "InvalidParameter" || !out.Failed[0].SenderFault {
+		t.Errorf("the batch gave %v and %v", out.Successful, out.Failed)
+	}
+	got := c.receive(t, url)
+	if len(got) != 2 || open(t, *got[1].Body).MessageId != *out.Successful[1].MessageId || open(t, *got[1].Body).Message != "last" {
 		t.Errorf("received %v", got)
 	}
-	_, err := c.sns.SetSubscriptionAttributes(t.Context(), &sns.SetSubscriptionAttributesInput{
-		SubscriptionArn: subs[0].SubscriptionArn, AttributeName: aws.String("FilterPolicy"), AttributeValue: aws.String("{}"),
-	})
-	wantCode(t, err, "InvalidParameter")
-	if got := must(c.sns.GetTopicAttributes(t.Context(), &sns.GetTopicAttributesInput{TopicArn: &arn}))(t).Attributes; got["SubscriptionsConfirmed"] != "1" {
-		t.Errorf("topic attributes: %v", got)
-	}
-	must(c.sns.Unsubscribe(t.Context(), &sns.UnsubscribeInput{SubscriptionArn: subs[0].SubscriptionArn}))(t)
-	must(c.sns.Publish(t.Context(), &sns.PublishInput{TopicArn: &arn, Message: aws.String("nobody listens")}))(t)
-	if got := c.receive(t, url); len(got) != 0 {
-		t.Errorf("received %v after the subscription ended", got)
-	}
-	if got := must(c.sns.ListTopics(t.Context(), &sns.ListTopicsInput{}))(t).Topics; len(got) != 1 || *got[0].TopicArn != arn {
-		t.Errorf("topics: %v", got)
-	}
-	must(c.sns.DeleteTopic(t.Context(), &sns.DeleteTopicInput{TopicArn: &arn}))(t)
-	_, err = c.sns.GetTopicAttributes(t.Context(), &sns.GetTopicAttributesInput{TopicArn: &arn})
+	_, err := c.sns.PublishBatch(t.Context(), &sns.PublishBatchInput{TopicArn: aws.String(arn + "s"), PublishBatchRequestEntries: eleven[:1]})
 	wantCode(t, err, "NotFound")
 }

@@ -1,137 +1,150 @@
 package sns
 
 import (
-	"encoding/base64"
+	"context"
+	"strings"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
 	"stillpoint/localstack/internal/sqs"
 	"stillpoint/localstack/internal/wire"
 )
 
-// maxPublish is the limit of a topic that has no MaximumMessageSize: body and attributes, in bytes.
-const maxPublish = 256 << 10
+// ownKey is AWS's key for SNS, which lets no other service use it.
+// https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+const ownKey = "alias/aws/sns"
 
-// maxRawAttributes is how many attributes raw delivery to SQS carries. A message with more is discarded there, silently on AWS.
-const maxRawAttributes = 10
-
-// notification is the envelope of a message that is not delivered raw.
-type notification struct {
-	Type              string
-	MessageId         string
-	TopicArn          string
-	Subject           string `json:",omitempty"`
-	Message           string
-	Timestamp         string
-	SignatureVersion  string
-	Signature         string
-	SigningCertURL    string
-	UnsubscribeURL    string
-	MessageAttributes map[string]notificationAttribute `json:",omitempty"`
-}
-
-type notificationAttribute struct {
-	Type  string
-	Value string
-}
-
-func (s *Service) publish(q wire.Query) ([]wire.Node, *wire.Error) {
-	arn := q.Get("TopicArn")
-	if arn == "" {
-		arn = q.Get("TargetArn")
+// Publish is the call by which another service publishes m: Publish, with its checks, its limits and the topic's policy.
+func (s *Service) Publish(topicARN string, m Message) wire.Operation {
+	return wire.Operation{
+		Name: "sns:Publish", Params: map[string]string{"TopicArn": topicARN, "Message": m.Text}, Fail: wire.FailXML(space),
+		Do: func(_ context.Context, c *wire.Call) (wire.Reply, *wire.Error) {
+			id, apiErr := s.publish(c, "TopicArn", topicARN, m)
+			if apiErr != nil {
+				return wire.Reply{}, apiErr
+			}
+			return answer("Publish", wire.El("MessageId", id)), nil
+		},
 	}
-	t, apiErr := s.topic(arn)
+}
+
+func (s *Service) publishCall(c *wire.Call, q wire.Query) ([]wire.Node, *wire.Error) {
+	name := "TopicArn"
+	switch {
+	case q.Has("PhoneNumber"):
+		return nil, invalid("localstack sends no SMS: PhoneNumber is refused")
+	case q.Has("TopicArn") && q.Has("TargetArn"):
+		return nil, invalid("TopicArn Reason: there is a TargetArn too")
+	case q.Has("TargetArn"):
+		name = "TargetArn"
+	case !q.Has("TopicArn"):
+		return nil, invalid("TopicArn or TargetArn Reason: no value for required parameter")
+	}
+	if name == "TargetArn" && strings.Contains(q.Get(name), ":endpoint/") {
+		return nil, invalid("TargetArn Reason: No endpoint found for the target arn specified") // recorded
+	}
+	m, apiErr := readMessage(q)
 	if apiErr != nil {
 		return nil, apiErr
 	}
-	message, subject := q.Get("Message"), q.Get("Subject")
-	if message == "" {
-		return nil, wire.Errorf("InvalidParameter", "Invalid parameter: Empty message")
-	}
-	if q.Has("Subject") {
-		if why := badSubject(subject); why != "" {
-			return nil, wire.Errorf("InvalidParameter", "Invalid parameter: Subject Reason: %s", why)
-		}
-	}
-	if q.Get("MessageGroupId") != "" || q.Get("MessageDeduplicationId") != "" {
-		return nil, wire.Errorf("InvalidParameter", "Invalid parameter: localstack has no FIFO topics: MessageGroupId and MessageDeduplicationId are refused")
-	}
-	attributes, apiErr := messageAttributes(q)
+	id, apiErr := s.publish(c, name, q.Get(name), m)
 	if apiErr != nil {
 		return nil, apiErr
-	}
-	if sqs.MessageSize(message, attributes) > maxPublish {
-		return nil, wire.Errorf("InvalidParameter", "Invalid parameter: Message too long")
-	}
-	switch q.Get("MessageStructure") {
-	case "":
-	case "json":
-		if message, apiErr = forSQS(message); apiErr != nil {
-			return nil, apiErr
-		}
-	default:
-		return nil, wire.Errorf("InvalidParameter", "Invalid parameter: MessageStructure")
-	}
-	id := uuid.NewString()
-	for _, sub := range t.subscriptions {
-		s.deliver(t, sub, id, subject, message, attributes)
 	}
 	return []wire.Node{wire.El("MessageId", id)}, nil
 }
 
-// forSQS picks what an SQS subscriber gets of a message that has a text per protocol.
-func forSQS(message string) (string, *wire.Error) {
-	var texts map[string]jsontext.Value
-	if err := json.Unmarshal([]byte(message), &texts); err != nil {
-		return "", wire.Errorf("InvalidParameter", "Invalid parameter: Message Structure - JSON message body failed to parse")
+// publish checks a message, and hands it to the subscribers. Queues have been tried once, and again where that is due at once, when
+// it returns; web hooks are told meanwhile. On AWS all of it is a moment later.
+func (s *Service) publish(c *wire.Call, name, arn string, m Message) (string, *wire.Error) {
+	s.mu.Lock()
+	t, apiErr := s.openToPublish(c, name, arn)
+	if apiErr == nil {
+		apiErr = m.checkForm()
 	}
-	for _, key := range []string{"sqs", "default"} {
-		var text string
-		if v, ok := texts[key]; ok && json.Unmarshal(v, &text) == nil {
-			if _, ok := texts["default"]; ok {
-				return text, nil
-			}
-		}
+	if apiErr == nil {
+		apiErr = m.checkText()
 	}
-	return "", wire.Errorf("InvalidParameter", "Invalid parameter: Message Structure - No default entry in JSON message body")
+	if apiErr == nil && m.size() > t.maxSize {
+		apiErr = invalid("Message too long")
+	}
+	if apiErr != nil {
+		s.mu.Unlock()
+		return "", apiErr
+	}
+	id := uuid.NewString()
+	out := s.outgoing(t, id, m)
+	s.mu.Unlock()
+	s.send(out)
+	return id, nil
 }
 
-// deliver puts a message into the queue of a subscription before the publisher gets its answer; on AWS it is a moment later.
-// One that cannot be delivered is lost, as there, but with a warning.
-func (s *Service) deliver(t *topic, sub *subscription, id, subject, message string, attributes map[string]sqs.Attribute) {
-	warn := s.Log.Warn().Str("topic", t.arn).Str("endpoint", sub.endpoint).Str("message_id", id)
-	body := message
-	if sub.raw && len(attributes) > maxRawAttributes {
-		warn.Int("attributes", len(attributes)).Msg("message discarded: raw delivery to SQS carries ten attributes")
-		return
+func (s *Service) openToPublish(c *wire.Call, name, arn string) (*topic, *wire.Error) {
+	t, apiErr := s.open(c, "Publish", name, arn)
+	if apiErr == nil && c.Service() && t.attributes["KmsMasterKeyId"] == ownKey {
+		apiErr = wire.Errorf("KMSAccessDenied", "The topic is encrypted with %s, whose key policy lets no service use it: give the topic a customer managed key, or none.", ownKey)
 	}
-	if !sub.raw {
-		shown := make(map[string]notificationAttribute, len(attributes))
-		for name, a := range attributes {
-			value := notificationAttribute{Type: a.DataType, Value: base64.StdEncoding.EncodeToString(a.BinaryValue)}
-			if a.StringValue != nil {
-				value.Value = *a.StringValue
+	return t, apiErr
+}
+
+// maxRawAttributes is how many attributes raw delivery to SQS carries. "Messages with more than 10 message attributes directed
+// towards Raw Message Delivery enabled Amazon SQS subscriptions will be discarded as client side errors":
+// https://docs.aws.amazon.com/sns/latest/dg/SNSMessageAttributes.html
+const maxRawAttributes = 10
+
+// outgoing are the deliveries of a message. The lock is held.
+func (s *Service) outgoing(t *topic, id string, m Message) []*delivery {
+	var out []*delivery
+	at := stamp(s.Clock.Now())
+	seals := map[string]*sealed{} // by text: subscribers that get the same share its signature
+	for _, sub := range t.subs {
+		if sub.state != confirmed || !m.passes(sub.filter, sub.protocol) {
+			continue
+		}
+		text := m.text(sub.protocol)
+		seal, ok := seals[text]
+		if !ok {
+			seal = s.seal(envelope{
+				Type: notificationKind, MessageId: id, TopicArn: t.arn, Subject: m.Subject, Message: text, Timestamp: at,
+				MessageAttributes: shownAttributes(m.Attributes),
+			}, t)
+			seals[text] = seal
+		}
+		d := &delivery{
+			topicARN: t.arn, sub: sub, kind: notificationKind, messageID: id, endpoint: sub.endpoint, web: sub.web(), raw: sub.raw,
+			delays: managedRetries, seal: seal, unsubscribe: s.URL + "/?Action=Unsubscribe&SubscriptionArn=" + sub.arn,
+			text: text, attributes: m.Attributes,
+		}
+		if d.web {
+			p := sub.delivery.effective(t.delivery)
+			d.delays, d.contentType = *p.Retries, p.Request.HeaderContentType
+			if p.Throttle != nil {
+				d.perSecond = p.Throttle.MaxReceivesPerSecond
 			}
-			shown[name] = value
 		}
-		text, err := json.Marshal(notification{
-			Type: "Notification", MessageId: id, TopicArn: t.arn, Subject: subject, Message: message,
-			Timestamp:        s.Clock.Now().UTC().Format("2006-01-02T15:04:05.000Z"),
-			SignatureVersion: "1", Signature: base64.StdEncoding.EncodeToString([]byte("localstack does not sign")),
-			SigningCertURL:    s.URL + "/SimpleNotificationService.pem",
-			UnsubscribeURL:    s.URL + "/?Action=Unsubscribe&SubscriptionArn=" + sub.arn,
-			MessageAttributes: shown,
-		}, json.Deterministic(true))
-		if err != nil {
-			warn.Err(err).Msg("message discarded: cannot write its envelope")
-			return
+		out = append(out, d)
+	}
+	return out
+}
+
+// send tells web hooks by themselves, and queues one after the other.
+func (s *Service) send(out []*delivery) {
+	for _, d := range out {
+		if d.web {
+			s.mu.Lock()
+			s.start(d)
+			s.mu.Unlock()
+			continue
 		}
-		body, attributes = string(text), nil
+		s.run(d)
 	}
-	caller := wire.Caller{Principal: "sns.amazonaws.com", Account: s.Account, Region: s.Region, Source: t.arn}
-	if _, apiErr := s.Invoke(s.Life, caller, s.sqs.Deliver(sub.endpoint, sqs.Message{Body: body, Attributes: attributes})); apiErr != nil {
-		warn.Str("error", apiErr.Message).Msg("message discarded: it cannot be put into its queue")
+}
+
+// payload is what goes into a queue.
+func (d *delivery) payload() (sqs.Message, error) {
+	if d.raw && len(d.attributes) <= maxRawAttributes {
+		return sqs.Message{Body: d.text, Attributes: d.attributes}, nil
 	}
+	body, err := d.body()
+	return sqs.Message{Body: body}, err
 }

@@ -1,0 +1,164 @@
+package sns
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"stillpoint/localstack/internal/policy"
+	"stillpoint/localstack/internal/wire"
+)
+
+// anonymous is the principal of a call without a signature.
+const anonymous = "anonymous"
+
+// grantable are the actions that the policy of a topic can name. It takes no wildcards: "sns:*" is out of scope too.
+// https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-language-api-permissions-reference.html
+var grantable = []string{
+	"AddPermission", "DeleteTopic", "GetDataProtectionPolicy", "GetTopicAttributes", "ListSubscriptionsByTopic", "ListTagsForResource",
+	"Publish", "PutDataProtectionPolicy", "RemovePermission", "SetTopicAttributes", "Subscribe",
+}
+
+// own tells whether the caller is a principal of the account, which identity policies, of which there are none here, are taken to
+// allow everything.
+func (s *Service) own(c *wire.Call) bool {
+	return !c.Service() && c.Account == s.Account && c.Principal != anonymous
+}
+
+// owner refuses callers of other accounts, services and anonymous ones: for actions that no topic's policy can grant.
+func (s *Service) owner(c *wire.Call, action, resource string) *wire.Error {
+	if s.own(c) {
+		return nil
+	}
+	return s.deny(c, action, resource, "because no resource-based policy allows the SNS:"+action+" action")
+}
+
+// open returns the topic that an ARN names, if the caller may do the action on it. The lock is held.
+func (s *Service) open(c *wire.Call, action, name, arn string) (*topic, *wire.Error) {
+	if arn != "" {
+		c.About(arn)
+	}
+	t, apiErr := s.topic(name, arn)
+	if apiErr != nil {
+		return nil, apiErr
+	}
+	return t, s.authorize(c, action, t)
+}
+
+// authorize decides by the topic's policy: services, other accounts and anonymous callers need an Allow in it; a Deny holds for
+// all. The sentences are those of AWS, as they are quoted in many reports.
+func (s *Service) authorize(c *wire.Call, action string, t *topic) *wire.Error {
+	decision := policy.Evaluate(t.policy, s.request(c, action, t))
+	switch {
+	case decision.Outcome == policy.ExplicitDeny:
+		return s.deny(c, action, t.arn, "with an explicit deny in a resource-based policy")
+	case s.own(c), decision.Outcome == policy.Allow:
+		return nil
+	}
+	return s.deny(c, action, t.arn, "because no resource-based policy allows the SNS:"+action+" action")
+}
+
+func (s *Service) deny(c *wire.Call, action, resource, why string) *wire.Error {
+	s.Log.Warn().Str("resource", resource).Str("principal", c.Principal).Str("source", c.Source).Str("action", "sns:"+action).Msg("access denied: " + why)
+	return unauthorized("User: %s is not authorized to perform: SNS:%s on resource: %s %s", c.Principal, action, resource, why)
+}
+
+// request is what a policy is asked. AWS:SourceOwner, the account of the caller, is a key of SNS's own, which the default policy
+// uses; it is not there for services. The server stands for AWS's endpoint, which is reached by TLS, and by loopback only.
+func (s *Service) request(c *wire.Call, action string, t *topic) policy.Request {
+	now := s.Clock.Now().UTC()
+	keys := map[string][]string{
+		"aws:SecureTransport":       {"true"},
+		"aws:CurrentTime":           {now.Format(time.RFC3339)},
+		"aws:EpochTime":             {strconv.FormatInt(now.Unix(), 10)},
+		"aws:RequestedRegion":       {s.Region},
+		"aws:PrincipalIsAWSService": {strconv.FormatBool(c.Service())},
+		"aws:ViaAWSService":         {"false"},
+	}
+	r := policy.Request{Action: "sns:" + action, Resource: t.arn, Context: keys}
+	switch {
+	case c.Service():
+		r.Principal.Service = c.Principal
+		keys["aws:PrincipalServiceName"] = []string{c.Principal}
+		if c.Source != "" {
+			keys["aws:SourceArn"] = []string{c.Source}
+		}
+		if c.Account != "" {
+			keys["aws:SourceAccount"] = []string{c.Account}
+		}
+	case c.Principal == anonymous:
+		keys["aws:SourceIp"] = []string{"127.0.0.1"}
+		keys["aws:PrincipalType"] = []string{"Anonymous"}
+	default:
+		r.Principal.ARN = c.Principal
+		keys["aws:SourceIp"] = []string{"127.0.0.1"}
+		keys["aws:PrincipalAccount"] = []string{c.Account}
+		keys["AWS:SourceOwner"] = []string{c.Account}
+		if _, name, ok := strings.Cut(c.Principal, ":user/"); ok {
+			keys["aws:username"] = []string{name}
+			keys["aws:PrincipalArn"] = []string{c.Principal}
+		}
+	}
+	return r
+}
+
+// defaultPolicy is that of a topic which was not given one (recorded).
+func (s *Service) defaultPolicy(arn string) string {
+	return fmt.Sprintf(`{"Version":"2008-10-17","Id":"__default_policy_ID","Statement":[{"Sid":"__default_statement_ID","Effect":"Allow","Principal":{"AWS":"*"},`+
+		`"Action":["SNS:GetTopicAttributes","SNS:SetTopicAttributes","SNS:AddPermission","SNS:RemovePermission","SNS:DeleteTopic","SNS:Subscribe","SNS:ListSubscriptionsByTopic","SNS:Publish"],`+
+		`"Resource":%q,"Condition":{"StringEquals":{"AWS:SourceOwner":%q}}}]}`, arn, s.Account)
+}
+
+// maxPolicy is in bytes. https://docs.aws.amazon.com/general/latest/gr/sns.html
+const maxPolicy = 30_720
+
+// readPolicy checks what is to be the attribute Policy. AWS says "null" where it cannot read one; what follows is ours.
+func readPolicy(text string) (*policy.Document, *wire.Error) {
+	doc, err := policy.Parse([]byte(text))
+	if err != nil {
+		return nil, invalid("Policy Error: null (localstack: %v)", err)
+	}
+	if len(text) > maxPolicy {
+		return nil, invalid("Policy Error: null (localstack: it has %d bytes; %d are allowed)", len(text), maxPolicy)
+	}
+	var raw struct{ Statement jsontext.Value }
+	if err := json.Unmarshal([]byte(text), &raw); err != nil {
+		return nil, invalid("Policy Error: null (localstack: %v)", err)
+	}
+	for _, st := range listOf(raw.Statement) {
+		var in struct{ Action, NotAction jsontext.Value }
+		_ = json.Unmarshal(st, &in) // it was read before
+		for _, v := range append(listOf(in.Action), listOf(in.NotAction)...) {
+			var action string
+			if json.Unmarshal(v, &action) == nil && !inScope(action) {
+				return nil, invalid("Policy statement action out of service scope!")
+			}
+		}
+	}
+	return doc, nil
+}
+
+func inScope(action string) bool {
+	for _, name := range grantable {
+		if strings.EqualFold(action, "sns:"+name) {
+			return true
+		}
+	}
+	return false
+}
+
+// listOf is the list in a value, or the one element that stands for a list.
+func listOf(v jsontext.Value) []jsontext.Value {
+	var list []jsontext.Value
+	switch {
+	case v == nil:
+		return nil
+	case json.Unmarshal(v, &list) == nil:
+		return list
+	}
+	return []jsontext.Value{v}
+}
