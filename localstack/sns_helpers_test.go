@@ -15,7 +15,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sns/types"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	insns "stillpoint/localstack/internal/sns"
 )
@@ -25,15 +24,8 @@ func (c *cloud) mailbox(t *testing.T, name string) (url, arn string) {
 	t.Helper()
 	url = c.queue(t, name, nil)
 	arn = c.attribute(t, url, "QueueArn")
-	c.open(t, url, arn)
+	c.allow(t, url, "sns.amazonaws.com", "arn:aws:sns:eu-west-1:111122223333:*")
 	return url, arn
-}
-
-func (c *cloud) open(t *testing.T, url, arn string) {
-	t.Helper()
-	policy := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"sns.amazonaws.com"},
-		"Action":"sqs:SendMessage","Resource":"%s","Condition":{"ArnLike":{"aws:SourceArn":"arn:aws:sns:*:111122223333:*"}}}]}`, arn)
-	must(c.sqs.SetQueueAttributes(t.Context(), &sqs.SetQueueAttributesInput{QueueUrl: &url, Attributes: map[string]string{"Policy": policy}}))(t)
 }
 
 func (c *cloud) bareTopic(t *testing.T, name string) string {
@@ -97,13 +89,13 @@ func (c *cloud) count(t *testing.T, url string) string {
 	return c.attribute(t, url, "ApproximateNumberOfMessages")
 }
 
-// as is the client of another principal: of an account, where the key has twelve digits.
-func (c *cloud) as(key string) *sns.Client {
-	config := c.config.Copy()
-	config.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-		return aws.Credentials{AccessKeyID: key, SecretAccessKey: "b"}, nil
+// topicsAs is the client of another principal: of an account, where the key has twelve digits.
+func (c *cloud) topicsAs(key string) *sns.Client {
+	return sns.NewFromConfig(c.config, func(o *sns.Options) {
+		o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: key, SecretAccessKey: "b"}, nil
+		})
 	})
-	return sns.NewFromConfig(config)
 }
 
 // waits waits until there is one delivery that waits after so many attempts, and returns it.
@@ -221,6 +213,6 @@ func (c *cloud) hooked(t *testing.T, topic string, h *hook, attributes map[strin
 	return sub
 }
 
-func text(kind, value string) types.MessageAttributeValue {
+func typed(kind, value string) types.MessageAttributeValue {
 	return types.MessageAttributeValue{DataType: &kind, StringValue: &value}
 }

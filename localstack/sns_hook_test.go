@@ -111,14 +111,14 @@ func TestUnsubscribeNeedsAuthentication(t *testing.T) {
 		if code, body := c.get(t, c.URL()+"/?Action=Unsubscribe&SubscriptionArn="+one); code != http.StatusForbidden || !strings.Contains(body, "AuthorizationError") {
 			t.Errorf("without a signature it answers %d %s", code, body)
 		}
-		_, err := c.as("444455556666").Unsubscribe(t.Context(), &sns.UnsubscribeInput{SubscriptionArn: &one})
+		_, err := c.topicsAs("444455556666").Unsubscribe(t.Context(), &sns.UnsubscribeInput{SubscriptionArn: &one})
 		wantCode(t, err, "AuthorizationError")
 	}
 	must(c.sns.Unsubscribe(t.Context(), &sns.UnsubscribeInput{SubscriptionArn: &sub}))(t)
 	c.idle(t)
 	free := c.hook(t, nil)
 	theirs := c.hooked(t, arn, free, nil)
-	must(c.as("444455556666").Unsubscribe(t.Context(), &sns.UnsubscribeInput{SubscriptionArn: &theirs}))(t)
+	must(c.topicsAs("444455556666").Unsubscribe(t.Context(), &sns.UnsubscribeInput{SubscriptionArn: &theirs}))(t)
 	if l := open(t, free.nth(t, 2).body); l.Type != "UnsubscribeConfirmation" {
 		t.Errorf("ended by somebody else, it gets %+v", l)
 	}

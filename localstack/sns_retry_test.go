@@ -98,8 +98,8 @@ func TestClientErrorsAreNotTriedAgain(t *testing.T) {
 		"queue deleted": func(t *testing.T, c *cloud, queue string) {
 			must(c.sqs.DeleteQueue(t.Context(), &sqs.DeleteQueueInput{QueueUrl: &queue}))(t)
 		},
-		"access denied": func(t *testing.T, c *cloud, _ string) {
-			c.faults(t, localstack.Fault{Operation: sendMessage, Code: "AccessDenied", Times: 1})
+		"access denied": func(t *testing.T, c *cloud, queue string) {
+			c.allow(t, queue, "sns.amazonaws.com", "arn:aws:sns:eu-west-1:111122223333:another")
 		},
 	} {
 		for _, raw := range []string{"true", "false"} {

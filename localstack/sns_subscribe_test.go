@@ -93,7 +93,7 @@ func TestSubscribeRefuses(t *testing.T) {
 	_, err := c.subscribe(t, arn+"s", "sqs", queue, nil)
 	wantCode(t, err, "NotFound")
 	must(struct{}{}, c.setTopic(t, arn, "Policy", `{"Statement":[{"Effect":"Allow","Principal":"*","Action":"sns:Subscribe","Resource":"*"}]}`))(t)
-	_, err = c.as("444455556666").Subscribe(t.Context(), &sns.SubscribeInput{TopicArn: &arn, Protocol: aws.String("sqs"), Endpoint: &queue})
+	_, err = c.topicsAs("444455556666").Subscribe(t.Context(), &sns.SubscribeInput{TopicArn: &arn, Protocol: aws.String("sqs"), Endpoint: &queue})
 	wantCode(t, err, "AuthorizationError")
 	must(c.subscribe(t, arn, "sqs", queue+"-to-come", nil))(t)
 }
@@ -152,13 +152,13 @@ func TestFilterPolicies(t *testing.T) {
 			t.Errorf("received %q, want %q", got, want)
 		}
 	}
-	two := text("Number", "2")
-	publish("both", map[string]types.MessageAttributeValue{"status": text("String", "failed"), "n": two})
-	publish("prefix", map[string]types.MessageAttributeValue{"status": text("String", "warning"), "n": two})
-	publish("array", map[string]types.MessageAttributeValue{"status": text("String.Array", `["ok","failed"]`), "n": two})
-	publish("one", map[string]types.MessageAttributeValue{"status": text("String", "failed")})
-	publish("case", map[string]types.MessageAttributeValue{"status": text("String", "Failed"), "n": two})
-	publish("no number", map[string]types.MessageAttributeValue{"status": text("String", "failed"), "n": text("String", "2")})
+	two := typed("Number", "2")
+	publish("both", map[string]types.MessageAttributeValue{"status": typed("String", "failed"), "n": two})
+	publish("prefix", map[string]types.MessageAttributeValue{"status": typed("String", "warning"), "n": two})
+	publish("array", map[string]types.MessageAttributeValue{"status": typed("String.Array", `["ok","failed"]`), "n": two})
+	publish("one", map[string]types.MessageAttributeValue{"status": typed("String", "failed")})
+	publish("case", map[string]types.MessageAttributeValue{"status": typed("String", "Failed"), "n": two})
+	publish("no number", map[string]types.MessageAttributeValue{"status": typed("String", "failed"), "n": typed("String", "2")})
 	publish("none", nil)
 	received("both", "prefix", "array")
 

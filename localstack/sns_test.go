@@ -9,17 +9,19 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sns/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"stillpoint/localstack"
 )
 
-var status = map[string]types.MessageAttributeValue{"status": text("String", "failed & <more>")}
+var status = map[string]types.MessageAttributeValue{"status": typed("String", "failed & <more>")}
 
 func TestPublishInAnEnvelope(t *testing.T) {
 	c := start(t, localstack.Config{})
 	arn, url := c.topic(t, "results", nil)
 	attributes := map[string]types.MessageAttributeValue{
-		"status": status["status"], "bytes": {DataType: aws.String("Binary"), BinaryValue: []byte{2, 3, 4}}, "n": text("Number", "99.12"),
+		"status": status["status"], "bytes": {DataType: aws.String("Binary"), BinaryValue: []byte{2, 3, 4}}, "n": typed("Number", "99.12"),
 	}
 	id := *must(c.sns.Publish(t.Context(), &sns.PublishInput{
 		TopicArn: &arn, Subject: aws.String("[FAILED] snapshot"), Message: aws.String(`{"a":"<b>&"}`), MessageAttributes: attributes,
@@ -73,7 +75,7 @@ func TestPublishRefuses(t *testing.T) {
 		"empty":             {Message: aws.String("")},
 		"too long":          {Message: aws.String(strings.Repeat("x", 256<<10+1))},
 		"too many bytes":    {Message: aws.String(strings.Repeat("é", 128<<10+1))},
-		"too long with all": {Message: aws.String(strings.Repeat("x", 256<<10-10)), MessageAttributes: map[string]types.MessageAttributeValue{"name": text("String", "x")}},
+		"too long with all": {Message: aws.String(strings.Repeat("x", 256<<10-10)), MessageAttributes: map[string]types.MessageAttributeValue{"name": typed("String", "x")}},
 		"empty subject":     {Message: aws.String("x"), Subject: aws.String("")},
 		"long subject":      {Message: aws.String("x"), Subject: aws.String(strings.Repeat("x", 100))},
 		"newline":           {Message: aws.String("x"), Subject: aws.String("a\nb")},
@@ -84,7 +86,8 @@ func TestPublishRefuses(t *testing.T) {
 		"no object":         {Message: aws.String(`["default"]`), MessageStructure: aws.String("json")},
 		"no JSON":           {Message: aws.String(`default`), MessageStructure: aws.String("json")},
 		"structure":         {Message: aws.String("x"), MessageStructure: aws.String("xml")},
-		"fair queues":       {Message: aws.String("x"), MessageGroupId: aws.String("g")},
+		"group":             {Message: aws.String("x"), MessageGroupId: aws.String("a b")},
+		"deduplication":     {Message: aws.String("x"), MessageDeduplicationId: aws.String("d")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in.TopicArn = &arn
@@ -142,7 +145,7 @@ func TestPublishStructure(t *testing.T) {
 	}
 }
 
-func TestMessageAttributes(t *testing.T) {
+func TestPublishAttributes(t *testing.T) {
 	c := start(t, localstack.Config{})
 	arn, url := c.topic(t, "results", nil)
 	publish := func(name string, a types.MessageAttributeValue) error {
@@ -158,22 +161,22 @@ func TestMessageAttributes(t *testing.T) {
 		name string
 		a    types.MessageAttributeValue
 	}{
-		"no value":       {"a", text("String", "")},
+		"no value":       {"a", typed("String", "")},
 		"no value given": {"a", types.MessageAttributeValue{DataType: aws.String("String")}},
 		"no bytes":       {"a", types.MessageAttributeValue{DataType: aws.String("Binary"), BinaryValue: []byte{}}},
 		"bytes":          {"a", binary("String")},
 		"bytes, number":  {"a", binary("Number")},
-		"text":           {"a", text("Binary", "x")},
-		"type":           {"a", text("Text", "x")},
-		"type prefix":    {"a", text("StringX", "x")},
-		"long name":      {strings.Repeat("x", 257), text("String", "x")},
-		"name":           {"a^", text("String", "x")},
-		"dot":            {".a", text("String", "x")},
-		"dot at end":     {"a.", text("String", "x")},
-		"dots":           {"a..b", text("String", "x")},
-		"reserved":       {"AWS.a", text("String", "x")},
-		"reserved too":   {"amazon.a", text("String", "x")},
-		"no number":      {"a", text("Number", "1x")},
+		"text":           {"a", typed("Binary", "x")},
+		"type":           {"a", typed("Text", "x")},
+		"type prefix":    {"a", typed("StringX", "x")},
+		"long name":      {strings.Repeat("x", 257), typed("String", "x")},
+		"name":           {"a^", typed("String", "x")},
+		"dot":            {".a", typed("String", "x")},
+		"dot at end":     {"a.", typed("String", "x")},
+		"dots":           {"a..b", typed("String", "x")},
+		"reserved":       {"AWS.a", typed("String", "x")},
+		"reserved too":   {"amazon.a", typed("String", "x")},
+		"no number":      {"a", typed("Number", "1x")},
 	} {
 		t.Run(what, func(t *testing.T) {
 			err := publish(x.name, x.a)
@@ -184,7 +187,7 @@ func TestMessageAttributes(t *testing.T) {
 		})
 	}
 	good := []types.MessageAttributeValue{
-		text("String", "x"), text("String.label", "x"), text("String.Array", `["a",1,true,null]`), text("Number", "-1.5e3"), text("Number.int", "x"), binary("Binary.png"),
+		typed("String", "x"), typed("String.label", "x"), typed("String.Array", `["a",1,true,null]`), typed("Number", "-1.5e3"), typed("Number.int", "x"), binary("Binary.png"),
 	}
 	for _, a := range good {
 		must(struct{}{}, publish("a-b_c.d", a))(t)
@@ -208,7 +211,7 @@ func TestPublishBatch(t *testing.T) {
 		eleven = append(eleven, entry(strconv.Itoa(i), "x"))
 	}
 	noValue, noDefault := entry("a", "x"), entry("a", `{}`)
-	noValue.MessageAttributes = map[string]types.MessageAttributeValue{"a": text("String", "")}
+	noValue.MessageAttributes = map[string]types.MessageAttributeValue{"a": typed("String", "")}
 	noDefault.MessageStructure = aws.String("json")
 	half := strings.Repeat("x", 128<<10)
 	for what, x := range map[string]struct {
@@ -243,4 +246,15 @@ func TestPublishBatch(t *testing.T) {
 	}
 	_, err := c.sns.PublishBatch(t.Context(), &sns.PublishBatchInput{TopicArn: aws.String(arn + "s"), PublishBatchRequestEntries: eleven[:1]})
 	wantCode(t, err, "NotFound")
+}
+
+// For fair queues.
+func TestMessageGroup(t *testing.T) {
+	c := start(t, localstack.Config{})
+	arn, url := c.topic(t, "results", nil)
+	must(c.sns.Publish(t.Context(), &sns.PublishInput{TopicArn: &arn, Message: aws.String("x"), MessageGroupId: aws.String("tenant-1")}))(t)
+	got := must(c.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &url, MessageSystemAttributeNames: []sqstypes.MessageSystemAttributeName{"All"}}))(t).Messages
+	if len(got) != 1 || got[0].Attributes["MessageGroupId"] != "tenant-1" {
+		t.Errorf("received %v", got)
+	}
 }

@@ -16,7 +16,7 @@ func (s *Server) State() State {
 	return State{
 		Now: s.clock.Now().UTC(), Region: s.config.Region, Account: s.config.AccountID, Faults: s.faults.List(),
 		Service: map[string]any{
-			"ec2": s.ec2.State(), "sqs": s.sqs.State(), "events": s.events.State(), "scheduler": s.scheduler.State(),
+			"ec2": s.ec2.State(), "sqs": s.sqs.State(), "sns": s.sns.State(), "events": s.events.State(), "scheduler": s.scheduler.State(),
 		},
 	}
 }

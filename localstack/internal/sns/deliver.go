@@ -20,6 +20,7 @@ type delivery struct {
 	raw         bool
 	text        string
 	attributes  map[string]sqs.Attribute
+	group       string
 	seal        *sealed
 	unsubscribe string // the link; empty: none
 	contentType string
@@ -189,7 +190,7 @@ func (s *Service) bury(d *delivery) *delivery {
 	warn.Str("queue", d.sub.dead).Msg("message goes to the dead-letter queue of its subscription")
 	return &delivery{
 		topicARN: d.topicARN, kind: d.kind, messageID: d.messageID, endpoint: d.sub.dead, raw: d.raw, text: d.text,
-		attributes: d.attributes, seal: d.seal, unsubscribe: d.unsubscribe, delays: managedRetries,
+		attributes: d.attributes, group: d.group, seal: d.seal, unsubscribe: d.unsubscribe, delays: managedRetries,
 	}
 }
 

@@ -23,6 +23,7 @@ type Message struct {
 	Subject    *string
 	Structure  string // empty or "json"
 	Attributes map[string]sqs.Attribute
+	Group      string // for fair queues: SQS subscribers get it, others do not; empty: none
 
 	texts map[string]string // of Structure "json", by protocol
 }
@@ -34,10 +35,9 @@ func readMessage(q wire.Query) (Message, *wire.Error) {
 		subject := q.Get("Subject")
 		m.Subject = &subject
 	}
-	for _, name := range []string{"MessageGroupId", "MessageDeduplicationId"} {
-		if q.Get(name) != "" {
-			return m, invalid("localstack has no FIFO topics and no fair queues: %s is refused", name)
-		}
+	m.Group = q.Get("MessageGroupId")
+	if q.Has("MessageDeduplicationId") {
+		return m, invalid("MessageDeduplicationId Reason: The request includes MessageDeduplicationId parameter that is not valid for this topic type")
 	}
 	var apiErr *wire.Error
 	m.Attributes, apiErr = messageAttributes(q)
@@ -53,6 +53,9 @@ func (m *Message) checkForm() *wire.Error {
 	}
 	if m.Structure != "" && m.Structure != "json" {
 		return invalid("MessageStructure")
+	}
+	if m.Group != "" && !group.MatchString(m.Group) {
+		return invalid("MessageGroupId Reason: it has 128 letters, digits and punctuation marks at most")
 	}
 	if m.Structure == "json" && m.Text != "" {
 		return m.readTexts()
@@ -73,6 +76,10 @@ func (m *Message) checkText() *wire.Error {
 	}
 	return nil
 }
+
+// group: "The MessageGroupId can contain up to 128 alphanumeric characters (a-z, A-Z, 0-9) and punctuation". It is "forwarded only to
+// Amazon SQS standard subscriptions": https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+var group = regexp.MustCompile(`^[!-~]{1,128}$`)
 
 // size is what counts against the limit of a topic: the body, with all of the texts that it has for protocols, and the attributes.
 func (m *Message) size() int { return sqs.MessageSize(m.Text, m.Attributes) }

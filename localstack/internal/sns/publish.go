@@ -113,7 +113,7 @@ func (s *Service) outgoing(t *topic, id string, m Message) []*delivery {
 		d := &delivery{
 			topicARN: t.arn, sub: sub, kind: notificationKind, messageID: id, endpoint: sub.endpoint, web: sub.web(), raw: sub.raw,
 			delays: managedRetries, seal: seal, unsubscribe: s.URL + "/?Action=Unsubscribe&SubscriptionArn=" + sub.arn,
-			text: text, attributes: m.Attributes,
+			text: text, attributes: m.Attributes, group: m.Group,
 		}
 		if d.web {
 			p := sub.delivery.effective(t.delivery)
@@ -143,8 +143,8 @@ func (s *Service) send(out []*delivery) {
 // payload is what goes into a queue.
 func (d *delivery) payload() (sqs.Message, error) {
 	if d.raw && len(d.attributes) <= maxRawAttributes {
-		return sqs.Message{Body: d.text, Attributes: d.attributes}, nil
+		return sqs.Message{Body: d.text, Attributes: d.attributes, Group: d.group}, nil
 	}
 	body, err := d.body()
-	return sqs.Message{Body: body}, err
+	return sqs.Message{Body: body, Group: d.group}, err
 }
