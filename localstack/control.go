@@ -68,9 +68,14 @@ func (s *Server) serveControl(w http.ResponseWriter, r *http.Request, body []byt
 			http.Error(w, fmt.Sprintf("cannot do %s %s: %v", r.Method, r.URL.Path, err), http.StatusBadRequest)
 			return
 		}
+		// What a client sent is in some of it as it came: what is no UTF-8 is replaced.
+		text, err := json.Marshal(out, jsontext.Multiline(true), json.Deterministic(true), jsontext.AllowInvalidUTF8(true), writeDurations)
+		if err != nil {
+			http.Error(w, fmt.Sprintf("localstack cannot write the answer of %s %s: %v", r.Method, r.URL.Path, err), http.StatusInternalServerError)
+			return
+		}
 		w.Header().Set("Content-Type", "application/json")
-		// The client may be gone; there is nobody to tell.
-		_ = json.MarshalWrite(w, out, jsontext.Multiline(true), json.Deterministic(true), writeDurations)
+		_, _ = w.Write(text) // the client may be gone; there is nobody to tell
 		return
 	}
 	http.Error(w, fmt.Sprintf("there is no %s %s; GET %s lists what there is", r.Method, r.URL.Path, controlPath), http.StatusNotFound)

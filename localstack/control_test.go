@@ -73,3 +73,13 @@ func TestClockMovesByControl(t *testing.T) {
 		t.Errorf("got %d messages after the delay", len(got))
 	}
 }
+
+func TestLogShowsWhatIsNoUTF8(t *testing.T) {
+	c := start(t, localstack.Config{})
+	if status, _ := c.request(t, "POST", "/?Action=DescribeVolumes&Version=2016-11-15&X=%ff", "", nil); status != 200 {
+		t.Fatalf("status %d", status)
+	}
+	if status, body := c.request(t, "GET", "/_localstack/calls", "", nil); status != 200 || !strings.Contains(body, `"X": "`) || !strings.HasSuffix(strings.TrimSpace(body), "]") {
+		t.Errorf("%d %s", status, body)
+	}
+}

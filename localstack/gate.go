@@ -27,9 +27,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "localstack answers to loopback names only, and not to web pages", http.StatusForbidden)
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := s.body(w, r)
 	if err != nil {
-		http.Error(w, "cannot read the request: "+err.Error(), http.StatusRequestEntityTooLarge)
+		status := http.StatusBadRequest
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			status = http.StatusRequestEntityTooLarge
+		}
+		http.Error(w, "cannot read the request: "+err.Error(), status)
 		return
 	}
 	if strings.HasPrefix(r.URL.Path, controlPath) {
@@ -37,6 +41,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.serve(w, r, s.keys.Caller(r), s.request(r, body))
+}
+
+// body reads a request to its end, or to that of the server: a client that sends no more does not keep it from closing.
+func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	stop := context.AfterFunc(s.life, func() {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // what cannot have one is read to its end
+	})
+	defer stop()
+	return io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 }
 
 // serve does the operation of a client, with the fault that is set for it, if any, and keeps a record.

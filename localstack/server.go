@@ -77,6 +77,7 @@ type Server struct {
 	log      zerolog.Logger
 	listener net.Listener
 	http     *http.Server
+	new      newcomers
 	served   chan struct{}
 	started  time.Time
 
@@ -168,7 +169,7 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 		s.clock.End()
 		return nil, errors.Join(fmt.Errorf("cannot start localstack: %w", err), listener.Close())
 	}
-	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, ConnState: s.new.watch}
 	if c.Unlimited {
 		s.ec2.Unlimit()
 	}
@@ -179,7 +180,12 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 			s.log.Error().Err(err).Msg("serving ended")
 		}
 	}()
-	s.forget = context.AfterFunc(ctx, func() { _ = s.Close() })
+	known := make(chan struct{}) // that s.forget is: ctx may have ended already
+	s.forget = context.AfterFunc(ctx, func() {
+		<-known
+		_ = s.Close()
+	})
+	close(known)
 	return s, nil
 }
 
@@ -279,6 +285,7 @@ func (s *Server) Close() error {
 	s.closeOnce.Do(func() {
 		s.forget()
 		s.end()
+		s.new.close()
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		err := s.http.Shutdown(ctx)

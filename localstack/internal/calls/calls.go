@@ -8,12 +8,13 @@ import (
 	"time"
 )
 
-// The log holds that many calls, and that many bytes of what they asked; the oldest go first. Of one parameter it keeps no more
-// than longest bytes.
+// The log holds that many calls, and that many bytes of texts in them; the oldest go first. Of one parameter it keeps no more than
+// longest bytes, of each other text, such as the name of an operation that does not exist, no more than longestName.
 const (
-	kept      = 10_000
-	keptBytes = 64 << 20
-	longest   = 64 << 10
+	kept        = 10_000
+	keptBytes   = 64 << 20
+	longest     = 64 << 10
+	longestName = 2 << 10
 )
 
 // Call is one call that the server got. Those that still run are listed too.
@@ -32,13 +33,15 @@ type Call struct {
 	Fault     string            // what a Fault did to it: "RequestLimitExceeded", "drop", "hang", "latency"; empty: none
 	Note      string            // for snapshots: how and how fast the files were cloned
 	Params    map[string]string // what was asked, as sent; members of JSON that are no strings are JSON
+
+	forgotten bool // it is no longer in the log
 }
 
 // Log holds the last calls. Its zero value is an empty log.
 type Log struct {
 	mu    sync.Mutex
 	ring  []*Call
-	bytes int // of the parameters of all of them
+	bytes int // of all of them, see size
 }
 
 // Record is the entry of a call that runs.
@@ -52,10 +55,11 @@ func (l *Log) Begin(c Call) *Record {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.Time, c.State = time.Now(), "running"
+	for _, name := range []*string{&c.Operation, &c.Principal, &c.Source, &c.Region} {
+		*name = cut(*name, longestName)
+	}
 	for k, v := range c.Params {
-		if len(v) > longest {
-			c.Params[k] = strings.ToValidUTF8(v[:longest], "") + " (cut)"
-		}
+		c.Params[k] = cut(v, longest)
 	}
 	l.bytes += c.size()
 	if len(l.ring) == kept || l.bytes > keptBytes {
@@ -65,17 +69,30 @@ func (l *Log) Begin(c Call) *Record {
 	return &Record{log: l, call: &c}
 }
 
+// cut is the text if it is no longer than most, and otherwise its beginning.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + " (cut)"
+}
+
 // forget drops the oldest tenth of the calls, and more if what is left is still too large.
 func (l *Log) forget() {
 	drop := 0
 	for drop < len(l.ring) && (drop < kept/10 || l.bytes > keptBytes) {
 		l.bytes -= l.ring[drop].size()
+		l.ring[drop].forgotten = true
 		drop++
 	}
 	l.ring = append(l.ring[:0:0], l.ring[drop:]...)
 }
 
 func (c *Call) size() (n int) {
+	n = len(c.Operation) + len(c.Principal) + len(c.Source) + len(c.Region)
+	for _, arn := range c.Resources {
+		n += len(arn)
+	}
 	for k, v := range c.Params {
 		n += len(k) + len(v)
 	}
@@ -109,7 +126,15 @@ func (r *Record) Note(s string) { r.update(func(c *Call) { c.Note = s }) }
 
 // About adds ARNs of what the call is about.
 func (r *Record) About(arns ...string) {
-	r.update(func(c *Call) { c.Resources = append(c.Resources, arns...) })
+	r.update(func(c *Call) {
+		for _, arn := range arns {
+			arn = cut(arn, longestName)
+			c.Resources = append(c.Resources, arn)
+			if !c.forgotten {
+				r.log.bytes += len(arn)
+			}
+		}
+	})
 }
 
 // End says that the call has been answered, dropped or given up.

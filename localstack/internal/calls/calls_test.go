@@ -30,6 +30,27 @@ func TestLogIsBounded(t *testing.T) {
 	}
 }
 
+// What names a call is sent by clients, too.
+func TestLogIsBoundedInNamesAndResources(t *testing.T) {
+	var l Log
+	long := strings.Repeat("n", 8<<20)
+	r := l.Begin(Call{Operation: "a:" + long, Principal: long, Source: long, Region: long})
+	for range 2 * keptBytes / longestName {
+		r.About(long)
+	}
+	if c := l.List()[0]; len(c.Operation) > longestName+10 || len(c.Resources[0]) > longestName+10 {
+		t.Errorf("it holds %d bytes of a name, %d of a resource", len(c.Operation), len(c.Resources[0]))
+	}
+	l.Begin(Call{Operation: "a:b"})
+	if n := len(l.List()); n != 1 {
+		t.Errorf("it holds %d calls; the one with too many resources was to go", n)
+	}
+	r.About("arn:late")
+	if l.bytes != len("a:b") {
+		t.Errorf("it counts %d bytes in a call of %d", l.bytes, len("a:b"))
+	}
+}
+
 func TestRecordOfACall(t *testing.T) {
 	var l Log
 	r := l.Begin(Call{Operation: "sqs:ReceiveMessage", Principal: "me"})

@@ -17,6 +17,10 @@ type Clock struct {
 	wake   *time.Timer // for the first of due
 	ended  bool
 	moving sync.Mutex // one Move at a time
+
+	inMove  bool       // Move runs what comes due, and nothing rings
+	running int        // functions that run
+	idle    *sync.Cond // with mu: running has become zero
 }
 
 // Timer is a function that runs later. It is made by Clock.AfterFunc.
@@ -29,7 +33,11 @@ type Timer struct {
 }
 
 // New makes a clock that shows the time of the machine.
-func New() *Clock { return &Clock{} }
+func New() *Clock {
+	c := &Clock{}
+	c.idle = sync.NewCond(&c.mu)
+	return c
+}
 
 // Now is the time, without the reading of a monotonic clock, as it may be moved.
 func (c *Clock) Now() time.Time {
@@ -76,21 +84,48 @@ func (t *Timer) Stop() bool {
 
 // Move puts the clock forward by d and runs what comes due on the way, one after the other, each with the clock at its own time.
 // What such a function sets up runs too, if it is due by then. Below zero it does nothing: AWS's time does not go back.
+//
+// It first waits for functions that run already: one that sets up its next time would otherwise find that it has passed. So a
+// function must not call it, or wait for somebody who does.
 func (c *Clock) Move(d time.Duration) {
 	c.moving.Lock()
 	defer c.moving.Unlock()
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inMove = true
+	c.wait()
 	end, ahead := c.now().Add(d), c.ahead+d
 	for len(c.due) > 0 && !c.due[0].at.After(end) {
 		t := heap.Pop(&c.due).(*Timer)
 		c.ahead += max(t.at.Sub(c.now()), 0)
+		c.running++
 		c.mu.Unlock()
-		t.f()
+		t.run()
 		c.mu.Lock()
 	}
 	c.ahead = max(c.ahead, ahead)
+	c.inMove = false
 	c.rest()
-	c.mu.Unlock()
+}
+
+// wait waits for functions that run. The lock is held.
+func (c *Clock) wait() {
+	for c.running > 0 {
+		c.idle.Wait()
+	}
+}
+
+// run runs the function of a timer, which is counted as running.
+func (t *Timer) run() {
+	c := t.clock
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.running--; c.running == 0 {
+			c.idle.Broadcast()
+		}
+	}()
+	t.f()
 }
 
 // rest sets the alarm for the next timer. The lock is held.
@@ -99,7 +134,7 @@ func (c *Clock) rest() {
 		c.wake.Stop()
 		c.wake = nil
 	}
-	if len(c.due) > 0 && !c.ended {
+	if len(c.due) > 0 && !c.ended && !c.inMove {
 		c.wake = time.AfterFunc(max(c.due[0].at.Sub(c.now()), 0), c.ring)
 	}
 }
@@ -108,14 +143,15 @@ func (c *Clock) rest() {
 func (c *Clock) ring() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.due) > 0 && !c.ended && !c.due[0].at.After(c.now()) {
+	for len(c.due) > 0 && !c.ended && !c.inMove && !c.due[0].at.After(c.now()) {
 		t := heap.Pop(&c.due).(*Timer)
-		go t.f()
+		c.running++
+		go t.run()
 	}
 	c.rest()
 }
 
-// End stops all timers. Those made later never run.
+// End stops all timers, and returns when no function runs any more. Timers made later never run.
 func (c *Clock) End() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -125,6 +161,7 @@ func (c *Clock) End() {
 	}
 	c.due = nil
 	c.rest()
+	c.wait()
 }
 
 // timers is a heap by time.

@@ -95,6 +95,9 @@ func (s *Service) Operation(action string, q wire.Query) wire.Operation {
 			}
 			s.mu.Lock()
 			defer s.mu.Unlock()
+			if s.closed { // the folder is another's now: a call that was still waiting for the lock must not touch it
+				return wire.Reply{}, wire.Errorf("Unavailable", "localstack is closing")
+			}
 			changed := s.settle()
 			result, apiErr := call(s, q, c)
 			if changed || !strings.HasPrefix(action, "Describe") {

@@ -65,3 +65,22 @@ func TestStateIsWhatIsOnDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A call that was still waiting for its turn when the server closed must not touch a folder that may be another's by now.
+func TestNothingIsDoneAfterClose(t *testing.T) {
+	dir := t.TempDir()
+	s := New(host.Host{Region: "eu-west-1", Account: "111122223333", Clock: clock.New(), Log: zerolog.Nop()}, &disk.Store{Dir: dir}, 0)
+	if err := s.Open(false); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	op := s.Operation("CreateVolume", wire.Query{"AvailabilityZone": {"eu-west-1a"}, "Size": {"1"}})
+	if _, apiErr := op.Do(t.Context(), &wire.Call{Record: new(calls.Log).Begin(calls.Call{})}); apiErr == nil {
+		t.Error("a closed EC2 makes volumes")
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("in the folder is %v (%v)", left, err)
+	}
+}

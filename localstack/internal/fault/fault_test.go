@@ -158,3 +158,18 @@ func TestMomentSplitsTheLatency(t *testing.T) {
 		}
 	}
 }
+
+// A run is repeated by setting the seed again, with the faults as they were given.
+func TestReseedGivesBackWhatWasUsedUp(t *testing.T) {
+	s := set(t, 1, Fault{Operation: "a:b", Code: "X", Skip: 1, Times: 2})
+	for range 2 {
+		var got []string
+		for range 4 {
+			got = append(got, s.Take("a:b", "").Code)
+		}
+		if want := []string{"", "X", "X", ""}; !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		s.Reseed(1)
+	}
+}

@@ -15,7 +15,8 @@ type Set struct {
 
 // state is a fault and what it has seen.
 type state struct {
-	fault Fault
+	given Fault
+	fault Fault             // as given, but for how many calls it still skips and applies to
 	used  bool              // up
 	seen  map[string]uint64 // matching calls by operation: each is a throw of the dice of its own
 }
@@ -30,13 +31,13 @@ func (s *Set) Seed() uint64 {
 	return s.seed
 }
 
-// Reseed sets the dice, and lets every fault count its calls anew.
+// Reseed sets the dice, and lets every fault count its calls anew, also one that was used up.
 func (s *Set) Reseed(seed uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seed = seed
 	for _, st := range s.faults {
-		st.seen = map[string]uint64{}
+		st.fault, st.used, st.seen = st.given, false, map[string]uint64{}
 	}
 }
 
@@ -47,7 +48,7 @@ func (s *Set) Replace(faults ...Fault) error {
 		if err := f.Check(); err != nil {
 			return err
 		}
-		next = append(next, &state{fault: f, seen: map[string]uint64{}})
+		next = append(next, &state{given: f, fault: f, seen: map[string]uint64{}})
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
