@@ -1,14 +1,18 @@
 package localstack
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"stillpoint/localstack/internal/fault"
 )
 
 // Notice says what nobody should overlook about this server.
@@ -37,7 +41,7 @@ func controls() []control {
 		}},
 		{"GET", "state", "everything that there is", "", func(s *Server, _ *http.Request, _ []byte) (any, error) { return s.State(), nil }},
 		{"GET", "faults", "what happens to calls", "", func(s *Server, _ *http.Request, _ []byte) (any, error) { return s.faults.List(), nil }},
-		{"PUT", "faults", "replaces what happens to calls", `[{"operation":"ec2:CreateSnapshots","code":"RequestLimitExceeded","times":2},{"operation":"*","spread":{"kind":"lognormal","median":"40ms","p99":"400ms"}}]`, (*Server).putFaults},
+		{"PUT", "faults", "replaces what happens to calls (docs/local-aws.md has all members)", `[{"operation":"ec2:CreateSnapshots","code":"RequestLimitExceeded","times":2},{"operation":"*","spread":{"kind":"lognormal","median":"40ms","p99":"400ms"}}]`, (*Server).putFaults},
 		{"GET", "seed", "what the dice of the faults were set to", "", func(s *Server, _ *http.Request, _ []byte) (any, error) {
 			return seedJSON{s.faults.Seed()}, nil
 		}},
@@ -46,11 +50,11 @@ func controls() []control {
 			return s.EC2Behaviour(), nil
 		}},
 		{"PUT", "ec2", "changes what it names of that", `{"snapshotTime":"30s","failNext":1,"describeLagMax":"10s","volumeSpacing":"15s"}`, (*Server).putEC2},
-		{"POST", "fail-snapshot", "ends a pending snapshot, and its whole set, in the state error", "", (*Server).postFailSnapshot},
+		{"POST", "fail-snapshot", "ends a pending snapshot, and its whole set, in the state error", `{"id":"snap-...","message":"why"}`, (*Server).postFailSnapshot},
 		{"GET", "imds", "which instance the metadata is that of, and how it is served", "", func(s *Server, _ *http.Request, _ []byte) (any, error) {
-			return s.imds.Settings(), nil
+			return s.imds.InForce(), nil
 		}},
-		{"PUT", "imds", "changes that", `{"role":"stillpoint","httpTokens":"optional","tags":true}`, (*Server).putMetadata},
+		{"PUT", "imds", "changes what it names of that", `{"role":"stillpoint","httpTokens":"optional","tags":true}`, (*Server).putMetadata},
 		{"GET", "clock", "the time here, and how far it was moved", "", func(s *Server, _ *http.Request, _ []byte) (any, error) { return s.clockJSON(), nil }},
 		{"POST", "clock", "moves the clock forward, and does what comes due on the way", `{"forward":"1h30m"}`, (*Server).postClock},
 	}
@@ -108,13 +112,53 @@ var (
 			return errors.New(`a duration is text with a unit, such as "500ms" or "1h30m"`)
 		}
 		*to, err = time.ParseDuration(token.String())
-		return err
+		if err != nil {
+			return fmt.Errorf("%q is no duration; write it as 500ms or 1h30m", token.String())
+		}
+		return nil
 	}))
 )
 
 // read takes in what it was sent. Members that it does not know are an error: a fault that is misspelt would test nothing.
 func read(body []byte, to any) error {
-	return json.Unmarshal(body, to, json.RejectUnknownMembers(true), readDurations)
+	if len(bytes.TrimSpace(body)) == 0 {
+		return errors.New("the body is empty; GET " + controlPath + " shows an example for each endpoint")
+	}
+	err := json.Unmarshal(body, to, json.RejectUnknownMembers(true), readDurations)
+	if err == nil {
+		return nil
+	}
+	known := members(reflect.TypeOf(to))
+	var semantic *json.SemanticError
+	if !errors.As(err, &semantic) {
+		return fmt.Errorf("this is no JSON: %w", err)
+	}
+	why := semantic.Err
+	if why == nil {
+		why = fmt.Errorf("this does not go there: %.80s", body)
+	}
+	at := string(semantic.JSONPointer)
+	if at == "" {
+		at = "the whole"
+	}
+	return fmt.Errorf("at %s: %w; it takes %s", at, why, known)
+}
+
+// members lists what an object, or each of a list, can hold.
+func members(of reflect.Type) string {
+	list := "an object with "
+	for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
+		if of.Kind() == reflect.Slice {
+			list = "a list of objects with "
+		}
+		of = of.Elem()
+	}
+	var names []string
+	for i := range of.NumField() {
+		name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return list + strings.Join(names, ", ")
 }
 
 type healthJSON struct {
@@ -144,10 +188,20 @@ type callJSON struct {
 }
 
 func (s *Server) showCalls(r *http.Request, _ []byte) (any, error) {
+	for name := range r.URL.Query() {
+		if name != "operation" {
+			return nil, fmt.Errorf("there is no parameter %q, only operation, as in ?operation=ec2:CreateSnapshots", name)
+		}
+	}
 	only := r.URL.Query().Get("operation")
+	if only != "" {
+		if err := checkAction(only); err != nil {
+			return nil, err
+		}
+	}
 	out := []callJSON{}
 	for _, c := range s.Calls() {
-		if only != "" && only != c.Operation {
+		if only != "" && !fault.Match(only, c.Operation) {
 			continue
 		}
 		out = append(out, callJSON{
@@ -211,14 +265,14 @@ func (s *Server) postFailSnapshot(_ *http.Request, body []byte) (any, error) {
 }
 
 func (s *Server) putMetadata(_ *http.Request, body []byte) (any, error) {
-	var in Metadata
+	in := s.imds.Settings()
 	if err := read(body, &in); err != nil {
 		return nil, err
 	}
 	if err := s.SetMetadata(in); err != nil {
 		return nil, err
 	}
-	return in, nil
+	return s.imds.InForce(), nil
 }
 
 type clockJSON struct {

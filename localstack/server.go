@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -94,6 +95,7 @@ type Server struct {
 	sns    *sns.Service
 	ec2    *ec2.Service
 	imds   *imds.Service
+	disks  *disk.Store
 
 	events    *events.Service
 	scheduler *scheduler.Service
@@ -140,6 +142,10 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 		log = *c.Logger
 	}
 
+	if c.Dir == "" && c.Keep {
+		return nil, errors.New("cannot keep volumes that have no data: Keep (--keep) needs a folder (--dir)")
+	}
+
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", c.Addr)
 	if err != nil {
@@ -162,7 +168,8 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	}}
 	s.events = events.New(targets)
 	s.scheduler = scheduler.New(targets, s.faults.Seed)
-	s.ec2 = ec2.New(h, &disk.Store{Dir: c.Dir}, c.SnapshotTime)
+	s.disks = &disk.Store{Dir: c.Dir}
+	s.ec2 = ec2.New(h, s.disks, c.SnapshotTime)
 	s.imds = imds.New(h, s.keys, s.ec2.Running)
 	if err := s.ec2.Open(c.Keep); err != nil {
 		end()
@@ -189,9 +196,10 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	return s, nil
 }
 
-// prepareDir creates dir, and returns its path as the kernel tells it of the files in it.
+// prepareDir creates dir where it is missing, and returns its path as the kernel tells it of the files in it.
 func prepareDir(dir string) (string, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	// Not its parents: a folder that is misspelt shall not come to be on another disk.
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
 	}
 	dir, err := filepath.Abs(dir)
@@ -247,6 +255,12 @@ type Spread = fault.Spread
 // chance does not spare. The error is about a fault that could not do what it says; then nothing has changed.
 func (s *Server) SetFaults(f ...Fault) error {
 	for _, one := range f {
+		if err := one.Check(); err != nil {
+			return err
+		}
+		if err := checkAction(one.Operation); err != nil {
+			return err
+		}
 		if err := checkWrong(one); err != nil {
 			return err
 		}

@@ -72,6 +72,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%w; %w", err, errUsage)
 	}
+	if o.Dir != "" && os.Geteuid() != 0 {
+		return errors.New("volumes with data are loop devices, which need root: run it with sudo, or without --dir")
+	}
+	if o.SnapshotTime < 0 {
+		return fmt.Errorf("--snapshot-time is %s; 0 is no time at all; %w", o.SnapshotTime, errUsage)
+	}
 	level := zerolog.WarnLevel
 	if o.Verbose {
 		level = zerolog.DebugLevel
@@ -106,16 +112,10 @@ func greet(w io.Writer, s *localstack.Server, o options) error {
 	for _, pair := range s.Env() {
 		text += "export " + pair + "\n"
 	}
-	switch {
-	case o.Dir == "":
-		text += "# volumes have no data and no devices: --dir DIR gives them some (as root; best on XFS with reflink)\n"
-	case o.Keep:
-		text += "# volumes and snapshots stay in " + o.Dir + " for the next run\n"
-	default:
-		text += "# volumes and snapshots are in " + o.Dir + " and are deleted at the end (--keep keeps them; after a kill the next run finds them)\n"
+	for _, note := range s.Notes() {
+		text += "# " + note + "\n"
 	}
-	// Version 1 of the aws CLI does not heed AWS_ENDPOINT_URL for SQS.
-	text += "#\n# to begin with:\n"
+	text += "#\n# to begin with (version 1 of the aws command does not heed AWS_ENDPOINT_URL for SQS, and would call AWS itself, so name the endpoint):\n"
 	for _, line := range []string{
 		"sqs create-queue --queue-name requests",
 		"sqs send-message --queue-url " + s.URL() + "/" + o.Account + "/requests --message-body '{}'",

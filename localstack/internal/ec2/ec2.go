@@ -43,6 +43,7 @@ type Service struct {
 	lock   *disk.Lock // of the folder, from Open to Close
 	keep   bool       // Close deletes nothing
 	closed bool
+	found  Found // by Open
 }
 
 // New makes a service without instances. A snapshot is pending for snapshotTime. With a folder it needs Open before its first call.

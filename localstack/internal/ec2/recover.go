@@ -48,7 +48,18 @@ func (s *Service) Open(keep bool) (err error) {
 	}
 	s.settle()
 	s.resume()
+	s.found = Found{Instances: len(found.Instances), Volumes: len(found.Volumes), Snapshots: len(found.Snapshots)}
 	return s.save()
+}
+
+// Found is what a start found in its folder.
+type Found struct{ Instances, Volumes, Snapshots int }
+
+// Found tells what Open found.
+func (s *Service) Found() Found {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.found
 }
 
 // letGo releases the devices of a start that failed. Those that were adopted stay as they were.
@@ -175,7 +186,7 @@ func (s *Service) Close() error {
 		}
 		if err := v.loop.Release(); err != nil {
 			busy[v.ID] = true
-			errs = append(errs, fmt.Errorf("the volume %s stays, with its file %s: %w", v.ID, s.disks.Path(v.ID), err))
+			errs = append(errs, fmt.Errorf("the volume %s stays, with its file %s, until localstack has been started on the folder again and ended: %w", v.ID, s.disks.Path(v.ID), err))
 		}
 	}
 	s.settle()

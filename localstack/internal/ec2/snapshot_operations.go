@@ -1,6 +1,11 @@
 package ec2
 
-import "stillpoint/localstack/internal/wire"
+import (
+	"maps"
+	"slices"
+
+	"stillpoint/localstack/internal/wire"
+)
 
 // snapshotOperations are those on snapshots, and those that must do something more where snapshots are concerned. They come before
 // those in operations.
@@ -24,6 +29,13 @@ var snapshotOperations = map[string]operation{
 	"EnableFastSnapshotRestores":        (*Service).enableFastRestores,
 	"DisableFastSnapshotRestores":       (*Service).disableFastRestores,
 	"DescribeFastSnapshotRestores":      (*Service).describeFastRestores,
+}
+
+// Actions are the names of all operations, in order.
+func Actions() []string {
+	all := slices.AppendSeq(slices.Collect(maps.Keys(snapshotOperations)), maps.Keys(operations))
+	slices.Sort(all)
+	return all
 }
 
 // operationOf finds the operation of an action. What it returns takes a token from the action's bucket first, and lets the rest

@@ -74,6 +74,9 @@ var operations = map[string]operation{
 // fail answers errors as the JSON protocol has it, with the types as AWS sends them, without a name space.
 var fail = wire.FailJSON("1.1", "")
 
+// Actions are the names of all operations, in order.
+func Actions() []string { return slices.Sorted(maps.Keys(operations)) }
+
 // Operation is the call of an action with its JSON.
 func (s *Service) Operation(action string, body []byte) wire.Operation {
 	return wire.Operation{

@@ -115,6 +115,8 @@ func (f Fault) Check() error {
 		return fmt.Errorf(`a fault has no operation; give one such as "ec2:CreateSnapshots", or "*"`)
 	case f.Operation != "*" && !strings.Contains(f.Operation, ":"):
 		return fmt.Errorf("the operation %q names no service; write it as ec2:CreateSnapshots or sqs:*", f.Operation)
+	case ends == 0 && f.Latency == 0 && f.Spread == nil:
+		return fmt.Errorf("the fault of %q does nothing; give it one of code, drop, hang, cut, halfOpen, wrong, latency and spread", f.Operation)
 	case ends > 1:
 		return fmt.Errorf("the fault of %q wants several ends of one call; choose one of code, drop, hang, cut, halfOpen and wrong", f.Operation)
 	case f.Status != 0 && f.Code == "":
@@ -144,11 +146,11 @@ func (f Fault) Check() error {
 
 // matches tells whether the fault is meant for a call.
 func (f Fault) matches(operation, principal string) bool {
-	return match(f.Operation, operation) && (f.Principal == "" || match(f.Principal, principal))
+	return Match(f.Operation, operation) && (f.Principal == "" || Match(f.Principal, principal))
 }
 
-// match knows * for any text, / included.
-func match(pattern, text string) bool {
+// Match tells whether text is what pattern says, in which * stands for any text.
+func Match(pattern, text string) bool {
 	first, rest, starred := strings.Cut(pattern, "*")
 	if !starred {
 		return pattern == text
@@ -158,7 +160,7 @@ func match(pattern, text string) bool {
 		return false
 	}
 	for i := 0; i <= len(text); i++ {
-		if match(rest, text[i:]) {
+		if Match(rest, text[i:]) {
 			return true
 		}
 	}

@@ -82,6 +82,21 @@ func (s *Service) Settings() Settings {
 	return s.settings
 }
 
+// InForce are the settings with what stands in for those that are empty.
+func (s *Service) InForce() Settings {
+	out := s.Settings()
+	if i, ok := find(s.instances(), out.Instance); ok {
+		out.Instance = i.ID
+	}
+	if out.Role == "" {
+		out.Role = defaultRole
+	}
+	if out.HTTPTokens == "" {
+		out.HTTPTokens = "required"
+	}
+	return out
+}
+
 // Set changes the settings. The error is about one that cannot be; then nothing has changed.
 func (s *Service) Set(to Settings) error {
 	switch {

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"stillpoint/localstack/internal/events/constraint"
@@ -43,6 +44,16 @@ var routes = map[string]struct {
 	"POST /tags/*":              {"TagResource", with((*Service).tagResource)},
 	"DELETE /tags/*":            {"UntagResource", without((*Service).untagResource)},
 	"GET /tags/*":               {"ListTagsForResource", without((*Service).listTagsForResource)},
+}
+
+// Actions are the names of all operations, in order.
+func Actions() []string {
+	var all []string
+	for _, r := range routes {
+		all = append(all, r.action)
+	}
+	slices.Sort(all)
+	return all
 }
 
 // route finds the operation that a method on a path means, and the name in the path.

@@ -11,7 +11,9 @@ package sns
 import (
 	"context"
 	"crypto/x509"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/google/uuid"
@@ -103,6 +105,9 @@ var operations = map[string]operation{
 // Unsigned tells whether an action is one of those that a link in a message leads to: a GET without a signature and without the
 // version of the API.
 func Unsigned(action string) bool { return action == "ConfirmSubscription" || action == "Unsubscribe" }
+
+// Actions are the names of all operations, in order.
+func Actions() []string { return slices.Sorted(maps.Keys(operations)) }
 
 // Operation is the call of an action.
 func (s *Service) Operation(action string, q wire.Query) wire.Operation {

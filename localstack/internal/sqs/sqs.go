@@ -9,6 +9,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -100,6 +102,9 @@ var operations = map[string]operation{
 	"TagQueue":                     op((*Service).tagQueue),
 	"UntagQueue":                   op((*Service).untagQueue),
 }
+
+// Actions are the names of all operations, in order.
+func Actions() []string { return slices.Sorted(maps.Keys(operations)) }
 
 // Operation is the call of an action with its JSON.
 func (s *Service) Operation(action string, body []byte) wire.Operation {
