@@ -51,12 +51,13 @@ func controls() []control {
 		}},
 		{"PUT", "ec2", "changes what it names of that", `{"snapshotTime":"30s","failNext":1,"describeLagMax":"10s","volumeSpacing":"15s"}`, (*Server).putEC2},
 		{"POST", "fail-snapshot", "ends a pending snapshot, and its whole set, in the state error", `{"id":"snap-...","message":"why"}`, (*Server).postFailSnapshot},
+		{"POST", "deliver-again", "has a queue deliver a message once more, one that was just deleted too", `{"queue":"requests","messageId":"..."}`, (*Server).postDeliverAgain},
 		{"GET", "imds", "which instance the metadata is that of, and how it is served", "", func(s *Server, _ *http.Request, _ []byte) (any, error) {
 			return s.imds.InForce(), nil
 		}},
 		{"PUT", "imds", "changes what it names of that", `{"role":"stillpoint","httpTokens":"optional","tags":true}`, (*Server).putMetadata},
 		{"GET", "clock", "the time here, and how far it was moved", "", func(s *Server, _ *http.Request, _ []byte) (any, error) { return s.clockJSON(), nil }},
-		{"POST", "clock", "moves the clock forward, and does what comes due on the way", `{"forward":"1h30m"}`, (*Server).postClock},
+		{"POST", "clock", "moves the clock forward, and does what comes due on the way (a rule that fires every minute takes about a second for 30 days)", `{"forward":"1h30m"}`, (*Server).postClock},
 	}
 }
 
@@ -262,6 +263,17 @@ func (s *Server) postFailSnapshot(_ *http.Request, body []byte) (any, error) {
 		return nil, err
 	}
 	return in, nil
+}
+
+func (s *Server) postDeliverAgain(_ *http.Request, body []byte) (any, error) {
+	var in struct {
+		Queue     string `json:"queue"` // its name
+		MessageID string `json:"messageId"`
+	}
+	if err := read(body, &in); err != nil {
+		return nil, err
+	}
+	return in, s.DeliverAgain(in.Queue, in.MessageID)
 }
 
 func (s *Server) putMetadata(_ *http.Request, body []byte) (any, error) {

@@ -14,6 +14,25 @@ import (
 	"stillpoint/localstack"
 )
 
+// A message that was deleted comes back, as it may on AWS.
+func TestDeliverAgain(t *testing.T) {
+	c := start(t, localstack.Config{})
+	q := c.queue(t, "q", nil)
+	id := c.send(t, q, "once")
+	got := must(c.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &q}))(t).Messages
+	must(c.sqs.DeleteMessage(t.Context(), &sqs.DeleteMessageInput{QueueUrl: &q, ReceiptHandle: got[0].ReceiptHandle}))(t)
+	if status, body := c.request(t, "POST", "/_localstack/deliver-again", `{"queue":"q","messageId":"`+id+`"}`, nil); status != 200 {
+		t.Fatalf("%d %s", status, body)
+	}
+	again := must(c.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &q}))(t).Messages
+	if len(again) != 1 || *again[0].MessageId != id {
+		t.Errorf("received %v", again)
+	}
+	if status, _ := c.request(t, "POST", "/_localstack/deliver-again", `{"queue":"p","messageId":"`+id+`"}`, nil); status != 400 {
+		t.Errorf("a queue that is not there: %d", status)
+	}
+}
+
 // Every endpoint that the list shows is there, and takes its own example.
 func TestControlsAreAsListed(t *testing.T) {
 	c := start(t, localstack.Config{})
@@ -28,7 +47,7 @@ func TestControlsAreAsListed(t *testing.T) {
 		if !ok || x.Says == "" {
 			t.Errorf("the list has %+v", x)
 		}
-		if strings.HasSuffix(path, "fail-snapshot") {
+		if strings.HasSuffix(path, "fail-snapshot") || strings.HasSuffix(path, "deliver-again") {
 			continue // it is about something that there is not
 		}
 		if status, body := c.request(t, method, path, x.Body, nil); status != 200 {

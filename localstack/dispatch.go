@@ -50,20 +50,30 @@ func (s *Server) operation(r *http.Request, body []byte) wire.Operation {
 		case "AWSEvents":
 			return s.events.Operation(action, body)
 		default:
-			return unknown(service, action, nil)
+			return unknown(service, action, wire.JSONParams(body), wire.FailJSON("1.1", ""))
 		}
 	}
 	key, _, service := identity.Scope(r)
 	if service == "scheduler" { // it has no Action: method and path say what is asked for
 		return s.scheduler.Operation(r.Method, r.URL, body)
 	}
-	form := parameters(r, body)
+	form, malformed := parameters(r, body)
 	if service == "" {
 		service = map[string]string{sqs.Version: "sqs", sns.Version: "sns", sts.Version: "sts", ec2.Version: "ec2"}[form.Get("Version")]
 	}
 	action, q := form.Get("Action"), wire.Query(form)
 	if service == "" && sns.Unsigned(action) {
 		service = "sns"
+	}
+	switch {
+	case malformed != nil:
+		op := unknown(service, action, q.Flat(), ec2.Fail)
+		op.Do = func(context.Context, *wire.Call) (wire.Reply, *wire.Error) {
+			return wire.Reply{}, wire.Errorf("MalformedQueryString", "cannot read the form that was posted: %v", malformed)
+		}
+		return op
+	case service == "s3":
+		return unknown(service, action, q.Flat(), failS3)
 	}
 	switch service {
 	case "sqs":
@@ -75,29 +85,35 @@ func (s *Server) operation(r *http.Request, body []byte) wire.Operation {
 	case "ec2":
 		return s.ec2.Operation(action, q)
 	default:
-		return unknown(service, action, q.Flat())
+		return unknown(service, action, q.Flat(), ec2.Fail)
 	}
 }
 
-// parameters are those of the query and those of a posted form.
-func parameters(r *http.Request, body []byte) url.Values {
+// parameters are those of the query and those of a posted form. The error is about a form that cannot be read whole.
+func parameters(r *http.Request, body []byte) (url.Values, error) {
 	form := r.URL.Query()
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && media == "application/x-www-form-urlencoded" {
-		if posted, err := url.ParseQuery(string(body)); err == nil {
-			for k, v := range posted {
-				form[k] = append(form[k], v...)
-			}
-		}
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/x-www-form-urlencoded" {
+		return form, nil //nolint:nilerr // no form was posted
 	}
-	return form
+	posted, err := url.ParseQuery(string(body))
+	for k, v := range posted {
+		form[k] = append(form[k], v...)
+	}
+	return form, err
 }
 
-// unknown is a call of a service that is not there.
-func unknown(service, action string, params map[string]string) wire.Operation {
+// unknown is a call of a service that is not there. fail answers as that service would, as far as that is known.
+func unknown(service, action string, params map[string]string, fail func(*wire.Error) wire.Reply) wire.Operation {
 	return wire.Operation{
-		Name: service + ":" + action, Params: params, Fail: ec2.Fail,
+		Name: service + ":" + action, Params: params, Fail: fail,
 		Do: func(context.Context, *wire.Call) (wire.Reply, *wire.Error) {
-			return wire.Reply{}, wire.Errorf("InvalidAction", "localstack knows SQS (JSON protocol), SNS, STS, EC2, EventBridge and its Scheduler, and cannot tell which of them %q is meant for", action)
+			return wire.Reply{}, wire.Errorf("InvalidAction", "localstack has SQS, SNS, EventBridge and its Scheduler, STS and EC2, and none of them has %s:%s", service, action)
 		},
 	}
+}
+
+// failS3 answers errors as S3 does.
+func failS3(e *wire.Error) wire.Reply {
+	return wire.XML(e.HTTPStatus(), "", wire.Tree("Error", wire.El("Code", e.Code), wire.El("Message", e.Message)))
 }

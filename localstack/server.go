@@ -279,8 +279,15 @@ func (s *Server) Now() time.Time { return s.clock.Now() }
 
 // MoveClock puts the clock forward and does what comes due on the way, one after the other, each at its own time: schedules fire,
 // messages become visible, snapshots are completed. Everything that AWS does by time goes by this clock; what a client waits for on
-// its connection (a long poll, a fault's latency) does not.
+// its connection (a long poll, a fault's latency) does not. It returns when all of that is done: a rule that fires every minute takes
+// about a second for 30 days. What is done on the way must not call it; neither may a web hook's handler that SNS waits for.
 func (s *Server) MoveClock(d time.Duration) { s.clock.Move(d) }
+
+// DeliverAgain has a queue deliver a message once more, as SQS may: one that is there, received or not, or one of the last sixteen
+// that were deleted from it. The error names what is not there.
+func (s *Server) DeliverAgain(queueName, messageID string) error {
+	return s.sqs.Duplicate(queueName, messageID)
+}
 
 // Metadata says on which instance the instance metadata service answers, and how.
 type Metadata = imds.Settings

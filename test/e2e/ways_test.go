@@ -219,3 +219,30 @@ func checkTags(t *testing.T, ctx context.Context, s *scene.Scene, r *messages.Re
 		}
 	}
 }
+
+// A message that comes back after it was deleted leads to the same result once more, and to no second set.
+func TestDeletedMessageComesBack(t *testing.T) {
+	ctx, s := set(t, scene.Config{})
+	work(t, ctx, s)
+	id := send(t, ctx, s, `{}`)
+	first := next(t, ctx, s)
+	wants(t, first.Result, messages.Succeeded, "", messages.ConsistencyApplication)
+	await(t, ctx, "the message's deletion", func() bool {
+		for _, c := range s.AWS.Calls() {
+			if c.Operation == "sqs:DeleteMessage" && c.Effect && c.Params["QueueUrl"] == s.QueueURL {
+				return true
+			}
+		}
+		return false
+	})
+	if err := s.AWS.DeliverAgain(s.QueueURL[strings.LastIndexByte(s.QueueURL, '/')+1:], id); err != nil {
+		t.Fatal(err)
+	}
+	again := next(t, ctx, s)
+	if again.Result.EventID != first.Result.EventID || again.Body != first.Body {
+		t.Errorf("the second time is another event: %s\n%s", again.Body, first.Body)
+	}
+	if n := len(sets(t, ctx, s)["sqs:"+id]); n != 1 {
+		t.Errorf("%d snapshots bear the request id, want 1", n)
+	}
+}

@@ -74,7 +74,7 @@ func (d *Store) Remove(id string) error {
 	if err := d.Intend(id); err != nil {
 		return err
 	}
-	if err := os.Remove(d.Path(id)); err != nil {
+	if err := os.Remove(d.Path(id)); err != nil && !errors.Is(err, os.ErrNotExist) { // its user may have
 		return fmt.Errorf("cannot delete the file of %s: %w", id, err)
 	}
 	return nil
