@@ -45,7 +45,7 @@ func (x *Registry) Caller(r *http.Request) wire.Caller {
 	if region == "" {
 		region = x.region
 	}
-	c := wire.Caller{Account: x.account, Region: region, Principal: "anonymous"}
+	c := wire.Caller{Account: x.account, Region: region, Principal: wire.Anonymous}
 	if key == "" {
 		return c
 	}

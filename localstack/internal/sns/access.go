@@ -2,9 +2,7 @@ package sns
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -12,9 +10,6 @@ import (
 	"stillpoint/localstack/internal/policy"
 	"stillpoint/localstack/internal/wire"
 )
-
-// anonymous is the principal of a call without a signature.
-const anonymous = "anonymous"
 
 // grantable are the actions that the policy of a topic can name. It takes no wildcards: "sns:*" is out of scope too.
 // https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-language-api-permissions-reference.html
@@ -26,7 +21,7 @@ var grantable = []string{
 // own tells whether the caller is a principal of the account, which identity policies, of which there are none here, are taken to
 // allow everything.
 func (s *Service) own(c *wire.Call) bool {
-	return !c.Service() && c.Account == s.Account && c.Principal != anonymous
+	return !c.Service() && c.Account == s.Account && c.Principal != wire.Anonymous
 }
 
 // owner refuses callers of other accounts, services and anonymous ones: for actions that no topic's policy can grant.
@@ -67,41 +62,12 @@ func (s *Service) deny(c *wire.Call, action, resource, why string) *wire.Error {
 	return unauthorized("User: %s is not authorized to perform: SNS:%s on resource: %s %s", c.Principal, action, resource, why)
 }
 
-// request is what a policy is asked. AWS:SourceOwner, the account of the caller, is a key of SNS's own, which the default policy
-// uses; it is not there for services. The server stands for AWS's endpoint, which is reached by TLS, and by loopback only.
+// request is what a topic's policy is asked. AWS:SourceOwner, the account of the caller, is a key of SNS's own, which the default
+// policy uses; it is not there for services.
 func (s *Service) request(c *wire.Call, action string, t *topic) policy.Request {
-	now := s.Clock.Now().UTC()
-	keys := map[string][]string{
-		"aws:SecureTransport":       {"true"},
-		"aws:CurrentTime":           {now.Format(time.RFC3339)},
-		"aws:EpochTime":             {strconv.FormatInt(now.Unix(), 10)},
-		"aws:RequestedRegion":       {s.Region},
-		"aws:PrincipalIsAWSService": {strconv.FormatBool(c.Service())},
-		"aws:ViaAWSService":         {"false"},
-	}
-	r := policy.Request{Action: "sns:" + action, Resource: t.arn, Context: keys}
-	switch {
-	case c.Service():
-		r.Principal.Service = c.Principal
-		keys["aws:PrincipalServiceName"] = []string{c.Principal}
-		if c.Source != "" {
-			keys["aws:SourceArn"] = []string{c.Source}
-		}
-		if c.Account != "" {
-			keys["aws:SourceAccount"] = []string{c.Account}
-		}
-	case c.Principal == anonymous:
-		keys["aws:SourceIp"] = []string{"127.0.0.1"}
-		keys["aws:PrincipalType"] = []string{"Anonymous"}
-	default:
-		r.Principal.ARN = c.Principal
-		keys["aws:SourceIp"] = []string{"127.0.0.1"}
-		keys["aws:PrincipalAccount"] = []string{c.Account}
-		keys["AWS:SourceOwner"] = []string{c.Account}
-		if _, name, ok := strings.Cut(c.Principal, ":user/"); ok {
-			keys["aws:username"] = []string{name}
-			keys["aws:PrincipalArn"] = []string{c.Principal}
-		}
+	r := s.Ask(c.Caller, "sns:"+action, t.arn)
+	if !c.Service() && c.Principal != wire.Anonymous {
+		r.Context["AWS:SourceOwner"] = []string{c.Account}
 	}
 	return r
 }

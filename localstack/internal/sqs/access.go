@@ -2,9 +2,7 @@ package sqs
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -12,9 +10,6 @@ import (
 	"stillpoint/localstack/internal/policy"
 	"stillpoint/localstack/internal/wire"
 )
-
-// anonymous is the principal of a call without a signature.
-const anonymous = "anonymous"
 
 // ownersOnly are the actions that no policy can grant to another account.
 // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-limitations-of-custom-policies.html, and the
@@ -44,8 +39,8 @@ func (s *Service) open(c *wire.Call, action, queueURL string) (*queue, *wire.Err
 // allow it was seen in https://github.com/microsoft/aspire/pull/3333.
 func (s *Service) authorize(c *wire.Call, action string, q *queue) *wire.Error {
 	c.About(s.arn(q))
-	own := !c.Service() && c.Account == s.Account && c.Principal != anonymous
-	decision := policy.Evaluate(q.policy, s.request(c, action, q))
+	own := !c.Service() && c.Account == s.Account && c.Principal != wire.Anonymous
+	decision := policy.Evaluate(q.policy, s.Ask(c.Caller, "sqs:"+action, s.arn(q)))
 	var why string
 	switch {
 	case decision.Outcome == policy.ExplicitDeny:
@@ -61,55 +56,6 @@ func (s *Service) authorize(c *wire.Call, action string, q *queue) *wire.Error {
 	}
 	s.Log.Warn().Str("queue", q.name).Str("principal", c.Principal).Str("source", c.Source).Str("action", "sqs:"+action).Str("sid", decision.Sid).Msg("access denied: " + why)
 	return wire.Errorf(accessDenied, "User: %s is not authorized to perform: sqs:%s on resource: %s %s", c.Principal, strings.ToLower(action), s.arn(q), why)
-}
-
-// request is what a policy is asked. The server stands for AWS's endpoint, which is reached by TLS, and by loopback only.
-func (s *Service) request(c *wire.Call, action string, q *queue) policy.Request {
-	now := s.Clock.Now().UTC()
-	keys := map[string][]string{
-		"aws:SecureTransport":       {"true"},
-		"aws:CurrentTime":           {now.Format(time.RFC3339)},
-		"aws:EpochTime":             {strconv.FormatInt(now.Unix(), 10)},
-		"aws:RequestedRegion":       {s.Region},
-		"aws:PrincipalIsAWSService": {strconv.FormatBool(c.Service())},
-		"aws:ViaAWSService":         {"false"},
-	}
-	r := policy.Request{Action: "sqs:" + action, Resource: s.arn(q), Context: keys}
-	switch {
-	case c.Service():
-		r.Principal.Service = c.Principal
-		keys["aws:PrincipalServiceName"] = []string{c.Principal}
-		if c.Source != "" {
-			keys["aws:SourceArn"] = []string{c.Source}
-		}
-		if c.Account != "" {
-			keys["aws:SourceAccount"] = []string{c.Account}
-		}
-	case c.Principal == anonymous:
-		keys["aws:SourceIp"] = []string{"127.0.0.1"}
-		keys["aws:PrincipalType"] = []string{"Anonymous"}
-	default:
-		r.Principal.ARN = c.Principal
-		keys["aws:SourceIp"] = []string{"127.0.0.1"}
-		keys["aws:PrincipalArn"] = []string{roleOf(c.Principal)}
-		keys["aws:PrincipalAccount"] = []string{c.Account}
-		if _, name, ok := strings.Cut(c.Principal, ":user/"); ok {
-			keys["aws:username"] = []string{name}
-		}
-	}
-	return r
-}
-
-// roleOf is the value of aws:PrincipalArn: of a session "the ARN of the role that was assumed". The path of the role is not in the
-// ARN of its session, so it is left out.
-// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
-func roleOf(principal string) string {
-	parts := strings.SplitN(principal, ":", 6)
-	if len(parts) != 6 || parts[2] != "sts" || !strings.HasPrefix(parts[5], "assumed-role/") {
-		return principal
-	}
-	role, _, _ := strings.Cut(strings.TrimPrefix(parts[5], "assumed-role/"), "/")
-	return "arn:aws:iam::" + parts[4] + ":role/" + role
 }
 
 // The quotas of a policy. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-policies.html

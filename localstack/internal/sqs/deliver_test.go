@@ -30,7 +30,7 @@ func TestDeliver(t *testing.T) {
 	elsewhere.Account, elsewhere.Source = "222233334444", strings.Replace(ruleARN, account, "222233334444", 1)
 	session := wire.Caller{Principal: "arn:aws:sts::" + account + ":assumed-role/scheduler/s", Account: account, Region: region}
 	stranger := wire.Caller{Principal: "arn:aws:iam::222233334444:user/b", Account: "222233334444", Region: region}
-	nobody := wire.Caller{Principal: anonymous, Account: account, Region: region}
+	nobody := wire.Caller{Principal: wire.Anonymous, Account: account, Region: region}
 	service := `{"Service":"events.amazonaws.com"}`
 	role := `{"AWS":"arn:aws:iam::` + account + `:role/scheduler"}`
 	noResource := " is not authorized to perform: sqs:sendmessage on resource: " + queueARN + " because no resource-based policy allows the sqs:sendmessage action"

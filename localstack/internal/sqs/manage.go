@@ -32,7 +32,7 @@ func (s *Service) createQueue(_ context.Context, c *wire.Call, in createQueueInp
 		return out, wire.Errorf(invalidValue, "localstack has no FIFO queues: %q is refused", in.QueueName)
 	case !queueName.MatchString(in.QueueName):
 		return out, wire.Errorf(invalidValue, "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length")
-	case c.Service() || c.Account != s.Account || c.Principal == anonymous:
+	case c.Service() || c.Account != s.Account || c.Principal == wire.Anonymous:
 		return out, wire.Errorf(accessDenied, "localstack makes queues for account %s only; %s is not of it", s.Account, c.Principal)
 	}
 	c.About(s.arnOf(in.QueueName))
@@ -104,7 +104,7 @@ type listQueuesOutput struct {
 func (s *Service) listQueues(_ context.Context, c *wire.Call, in queueInput) (out listQueuesOutput, apiErr *wire.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.Account != s.Account || c.Principal == anonymous {
+	if c.Account != s.Account || c.Principal == wire.Anonymous {
 		return out, nil // there are none of that account
 	}
 	out.QueueUrls, out.NextToken, apiErr = s.page(in, func(q *queue) bool { return strings.HasPrefix(q.name, in.QueueNamePrefix) })

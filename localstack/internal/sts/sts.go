@@ -25,7 +25,7 @@ func Operation(action string, q wire.Query, keys *identity.Registry, accessKeyID
 			if action != "GetCallerIdentity" {
 				return wire.Reply{}, wire.Errorf("InvalidAction", "localstack has no STS operation %q", action)
 			}
-			if c.Principal == "anonymous" {
+			if c.Principal == wire.Anonymous {
 				return wire.Reply{}, &wire.Error{Code: "MissingAuthenticationToken", Status: http.StatusForbidden, Message: "Request is missing Authentication Token"}
 			}
 			user := c.Account

@@ -14,9 +14,12 @@ import (
 	"stillpoint/localstack/internal/calls"
 )
 
+// Anonymous is the principal of a call that nobody signed.
+const Anonymous = "anonymous"
+
 // Caller is who makes a call.
 type Caller struct {
-	Principal string // an ARN, the name of a service such as "sns.amazonaws.com", or "anonymous"
+	Principal string // an ARN, the name of a service such as "sns.amazonaws.com", or Anonymous
 	Account   string // twelve digits; of a service, the account on whose behalf it calls
 	Region    string // that the call is meant for
 	Source    string // of a service: the ARN of the topic, rule or schedule that it calls for; else empty
