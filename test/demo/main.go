@@ -168,7 +168,7 @@ func fire(ctx context.Context, s *scene.Scene) error {
 	if want := arn + "/" + first.Format(time.RFC3339); d.Result.RequestID != want {
 		return fmt.Errorf("the request is %s, and the schedule asked for %s", d.Result.RequestID, want)
 	}
-	fmt.Printf("   it fired at %s; request id %s\n", first.Format("15:04:05"), d.Result.RequestID)
+	fmt.Printf("\n   it fired at %s; request id %s\n", first.Format("15:04:05"), d.Result.RequestID)
 	return s.Unschedule(ctx, name)
 }
 
