@@ -207,7 +207,7 @@ func (c *cloud) command(t *testing.T, args ...string) string {
 	t.Helper()
 	name, err := exec.LookPath("aws")
 	if err != nil {
-		t.Skip("there is no aws CLI")
+		t.Skip("no aws command here: calls by it are left out")
 	}
 	cmd := exec.CommandContext(t.Context(), name, args...)
 	cmd.Env = append(append(os.Environ(), "AWS_PAGER=", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null"), c.Env()...)

@@ -161,7 +161,7 @@ func TestStartThatFails(t *testing.T) {
 func TestFiveHundredSnapshots(t *testing.T) {
 	needRoot(t)
 	if testing.Short() {
-		t.Skip("it takes some seconds")
+		t.Skip("-short: 500 snapshots of 10 GiB are left out")
 	}
 	folder := reflinkDir(t) // of 4 GiB
 	used := func() int64 {

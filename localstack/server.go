@@ -23,7 +23,6 @@ import (
 	"stillpoint/localstack/internal/disk"
 	"stillpoint/localstack/internal/ec2"
 	"stillpoint/localstack/internal/events"
-	"stillpoint/localstack/internal/events/target"
 	"stillpoint/localstack/internal/fault"
 	"stillpoint/localstack/internal/host"
 	"stillpoint/localstack/internal/identity"
@@ -31,6 +30,7 @@ import (
 	"stillpoint/localstack/internal/scheduler"
 	"stillpoint/localstack/internal/sns"
 	"stillpoint/localstack/internal/sqs"
+	"stillpoint/localstack/internal/target"
 	"stillpoint/localstack/internal/wire"
 )
 

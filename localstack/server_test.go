@@ -120,7 +120,7 @@ func TestAdmin(t *testing.T) {
 // The aws CLI checks nothing that the SDK does not, but builds its requests in its own way.
 func TestCLI(t *testing.T) {
 	if _, err := exec.LookPath("aws"); err != nil {
-		t.Skip("no aws CLI")
+		t.Skip("no aws command here: calls by it are left out")
 	}
 	c := start(t, localstack.Config{})
 	aws := func(args ...string) string {

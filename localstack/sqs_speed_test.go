@@ -20,7 +20,7 @@ import (
 // of the test; nothing is asserted about it.
 func TestTenThousandMessages(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes seconds")
+		t.Skip("-short: 10,000 messages are left out")
 	}
 	c := start(t, localstack.Config{})
 	url := c.queue(t, "q", map[string]string{"VisibilityTimeout": "600"})

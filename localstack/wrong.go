@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"stillpoint/localstack/internal/ec2"
-	"stillpoint/localstack/internal/events/target"
 	"stillpoint/localstack/internal/sqs"
+	"stillpoint/localstack/internal/target"
 )
 
 // wrongs are the answers that an operation can give in place of a true one, as Fault.Wrong names them. Each service says which; a rule

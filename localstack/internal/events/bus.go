@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"stillpoint/localstack/internal/events/constraint"
+	"stillpoint/localstack/internal/constraint"
 	"stillpoint/localstack/internal/wire"
 )
 

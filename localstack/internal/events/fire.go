@@ -5,8 +5,8 @@ import (
 	"strconv"
 	"time"
 
-	"stillpoint/localstack/internal/events/target"
 	"stillpoint/localstack/internal/sqs"
+	"stillpoint/localstack/internal/target"
 	"stillpoint/localstack/internal/wire"
 )
 

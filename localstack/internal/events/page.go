@@ -4,7 +4,7 @@ import (
 	"encoding/base64"
 	"strings"
 
-	"stillpoint/localstack/internal/events/constraint"
+	"stillpoint/localstack/internal/constraint"
 	"stillpoint/localstack/internal/wire"
 )
 

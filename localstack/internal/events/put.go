@@ -7,7 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
-	"stillpoint/localstack/internal/events/constraint"
+	"stillpoint/localstack/internal/constraint"
 	"stillpoint/localstack/internal/pattern"
 	"stillpoint/localstack/internal/wire"
 )

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"stillpoint/localstack/internal/clock"
-	"stillpoint/localstack/internal/events/constraint"
+	"stillpoint/localstack/internal/constraint"
 	"stillpoint/localstack/internal/pattern"
 	"stillpoint/localstack/internal/schedule"
 	"stillpoint/localstack/internal/wire"

@@ -12,8 +12,8 @@ import (
 	"slices"
 	"sync"
 
-	"stillpoint/localstack/internal/events/constraint"
-	"stillpoint/localstack/internal/events/target"
+	"stillpoint/localstack/internal/constraint"
+	"stillpoint/localstack/internal/target"
 	"stillpoint/localstack/internal/wire"
 )
 

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"stillpoint/localstack/internal/events/constraint"
+	"stillpoint/localstack/internal/constraint"
 	"stillpoint/localstack/internal/wire"
 )
 

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -84,13 +83,10 @@ func compileResource(source string, variables bool) (template, error) {
 	return t, nil
 }
 
-func (s *statement) parseResource(r rawStatement, identity, variables bool) error {
+func (s *statement) parseResource(r rawStatement, variables bool) error {
 	list, err := either("Resource", r.Resource, "NotResource", r.NotResource)
 	if err != nil {
 		return err
-	}
-	if list == nil && identity {
-		return errors.New("there is neither a Resource nor a NotResource")
 	}
 	s.notResource = r.NotResource != nil
 	for _, source := range list {

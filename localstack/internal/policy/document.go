@@ -3,7 +3,6 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"regexp"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -30,7 +29,7 @@ type statement struct {
 	sid  string
 	deny bool
 
-	principals   principals // of an identity policy: everyone
+	principals   principals
 	notPrincipal bool
 	actions      []template
 	notAction    bool
@@ -61,32 +60,22 @@ type rawStatement struct {
 // Principal or a NotPrincipal. Without a Resource a statement is about
 // whatever the document hangs on. Unknown elements, operators and versions
 // are errors that name them.
-func Parse(text []byte) (*Document, error) { return parse(text, false) }
-
-// ParseIdentity reads a policy of a user, group or role: no principals, no Id,
-// and each statement has a Resource or a NotResource. Its statements are about
-// whoever asks.
-func ParseIdentity(text []byte) (*Document, error) { return parse(text, true) }
-
-func parse(text []byte, identity bool) (*Document, error) {
-	d, err := parseDocument(text, identity)
+func Parse(text []byte) (*Document, error) {
+	d, err := parseDocument(text)
 	if err != nil {
 		return nil, fmt.Errorf("cannot parse the policy: %w", err)
 	}
 	return d, nil
 }
 
-func parseDocument(text []byte, identity bool) (*Document, error) {
+func parseDocument(text []byte) (*Document, error) {
 	var raw rawDocument
 	if err := unmarshal(text, &raw); err != nil {
 		return nil, err
 	}
 	variables := raw.Version == version2012
-	switch {
-	case !variables && raw.Version != version2008 && raw.Version != "":
+	if !variables && raw.Version != version2008 && raw.Version != "" {
 		return nil, fmt.Errorf("version %q is neither %s nor %s", raw.Version, version2012, version2008)
-	case identity && raw.ID != nil:
-		return nil, errors.New("an identity policy has no Id")
 	}
 	list := []rawStatement{{}}
 	var err error
@@ -108,16 +97,11 @@ func parseDocument(text []byte, identity bool) (*Document, error) {
 	if raw.ID != nil {
 		d.ID = *raw.ID
 	}
-	sids := map[string]bool{}
 	for i, r := range list {
-		s, err := r.parse(identity, variables)
-		if err == nil && identity && r.Sid != "" && sids[r.Sid] {
-			err = errors.New("another statement has the same Sid")
-		}
+		s, err := r.parse(variables)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", r.name(i), err)
 		}
-		sids[r.Sid] = true
 		d.statements = append(d.statements, s)
 	}
 	return d, nil
@@ -135,26 +119,18 @@ func (r rawStatement) name(i int) string {
 	return fmt.Sprintf("statement %d (%s)", i+1, r.Sid)
 }
 
-// In IAM "basic alphanumeric characters (A-Z,a-z,0-9) are the only allowed
-// characters in the Sid value"; services may take others.
-// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
-var identitySid = regexp.MustCompile(`^[A-Za-z0-9]*$`)
-
-func (r rawStatement) parse(identity, variables bool) (statement, error) {
+func (r rawStatement) parse(variables bool) (statement, error) {
 	s := statement{sid: r.Sid, deny: r.Effect == "Deny"}
 	if r.Effect != "Allow" && r.Effect != "Deny" {
 		return s, fmt.Errorf("effect %q is neither Allow nor Deny", r.Effect)
 	}
-	if identity && !identitySid.MatchString(r.Sid) {
-		return s, fmt.Errorf("sid %q has other characters than letters and digits", r.Sid)
-	}
-	if err := s.parsePrincipal(r, identity); err != nil {
+	if err := s.parsePrincipal(r); err != nil {
 		return s, err
 	}
 	if err := s.parseAction(r); err != nil {
 		return s, err
 	}
-	if err := s.parseResource(r, identity, variables); err != nil {
+	if err := s.parseResource(r, variables); err != nil {
 		return s, err
 	}
 	var err error

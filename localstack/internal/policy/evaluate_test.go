@@ -76,7 +76,7 @@ func TestPrincipals(t *testing.T) {
 	other := policy.Principal{ARN: "arn:aws:iam::444455556666:user/bob"}
 	role := policy.Principal{ARN: session}
 	sns := policy.Principal{Service: "sns.amazonaws.com"}
-	account := policy.Account("444455556666")
+	account := policy.Principal{ARN: "arn:aws:iam::444455556666:root"}
 	none := policy.Principal{}
 	const allow, delegated, no = "allow", "delegated", "no"
 	for _, c := range []struct {
@@ -168,8 +168,8 @@ func TestActions(t *testing.T) {
 		{iamNotAction, `"NotAction":["sqs:delete*","sqs:Purge*"]`, "sqs:DeleteQueue", false},
 		{iamNotAction, `"NotAction":["sqs:delete*","sqs:Purge*"]`, "sns:Publish", true},
 	} {
-		doc := `{"Version":"2012-10-17","Statement":{"Effect":"Allow",` + c.element + `,"Resource":"*"}}`
-		got := decideIdentity(t, doc, policy.Request{Action: c.action, Resource: queue})
+		doc := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*",` + c.element + `,"Resource":"*"}}`
+		got := decide(t, doc, policy.Request{Action: c.action, Resource: queue})
 		if (got.Outcome == policy.Allow) != c.want {
 			t.Errorf("%s for %s: %v, but see %s", c.element, c.action, got.Outcome, c.source)
 		}
@@ -210,8 +210,8 @@ func TestResources(t *testing.T) {
 		{iamVariables, `"Resource":"arn:aws:s3:::b/${*}${?}${$}"`, "arn:aws:s3:::b/*?$", true},
 		{iamVariables, `"Resource":"arn:aws:s3:::b/${*}"`, "arn:aws:s3:::b/x", false},
 	} {
-		doc := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*",` + c.element + `}}`
-		got := decideIdentity(t, doc, policy.Request{Action: "sqs:SendMessage", Resource: c.resource, Context: user})
+		doc := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"*",` + c.element + `}}`
+		got := decide(t, doc, policy.Request{Action: "sqs:SendMessage", Resource: c.resource, Context: user})
 		if (got.Outcome == policy.Allow) != c.want {
 			t.Errorf("%s for %s: %v, but see %s", c.element, c.resource, got.Outcome, c.source)
 		}
@@ -222,11 +222,11 @@ func TestResources(t *testing.T) {
 // treated as literal strings in the policy".
 func TestTheOlderVersionHasNoVariables(t *testing.T) { // iamVariables
 	for _, version := range []string{``, `"Version":"2008-10-17",`} {
-		doc := `{` + version + `"Statement":{"Effect":"Allow","Action":"*","Resource":"arn:aws:s3:::b/${aws:username}"}}`
+		doc := `{` + version + `"Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"arn:aws:s3:::b/${aws:username}"}}`
 		for resource, want := range map[string]policy.Outcome{
 			"arn:aws:s3:::b/bob": policy.ImplicitDeny, "arn:aws:s3:::b/${aws:username}": policy.Allow,
 		} {
-			got := decideIdentity(t, doc, policy.Request{Action: "s3:GetObject", Resource: resource, Context: map[string][]string{"aws:username": {"bob"}}})
+			got := decide(t, doc, policy.Request{Action: "s3:GetObject", Resource: resource, Context: map[string][]string{"aws:username": {"bob"}}})
 			if got.Outcome != want {
 				t.Errorf("%s for %s: %v, but see %s", version, resource, got.Outcome, iamVariables)
 			}

@@ -39,12 +39,3 @@ func decide(t testing.TB, doc string, req policy.Request) policy.Decision {
 	}
 	return policy.Evaluate(d, req)
 }
-
-func decideIdentity(t testing.TB, doc string, req policy.Request) policy.Decision {
-	t.Helper()
-	d, err := policy.ParseIdentity([]byte(doc))
-	if err != nil {
-		t.Fatal(doc, err)
-	}
-	return policy.Evaluate(d, req)
-}

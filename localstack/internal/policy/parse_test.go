@@ -97,24 +97,8 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-func TestParseIdentity(t *testing.T) {
-	const allow = `{"Sid":"a1","Effect":"Allow","Action":"ec2:CreateSnapshots","Resource":"*"}`
-	for _, c := range []struct{ doc, says string }{
-		{`{"Version":"2012-10-17","Statement":[` + allow + `]}`, ""},
-		{`{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"},{"Effect":"Deny","Action":"*","NotResource":"arn:aws:s3:::x"}]}`, ""},
-		{`{"Id":"x","Statement":` + allow + `}`, "an identity policy has no Id"},
-		{`{"Statement":[` + allow + `,` + allow + `]}`, "statement 2 (a1): another statement has the same Sid"},
-		{`{"Statement":{"Sid":"a b","Effect":"Allow","Action":"*","Resource":"*"}}`, `sid "a b"`},
-		{`{"Statement":{"Effect":"Allow","Action":"*"}}`, "neither a Resource nor a NotResource"},
-		{`{"Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}}`, "an identity policy has no Principal"},
-		{`{"Statement":{"Effect":"Deny","NotPrincipal":"*","Action":"*","Resource":"*"}}`, "an identity policy has no NotPrincipal"},
-	} {
-		_, err := policy.ParseIdentity([]byte(c.doc))
-		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
-			t.Errorf("%s: %v, not %q: see %s", c.doc, err, c.says, iamGrammar)
-		}
-	}
-	// What is refused of an identity policy is fine on a resource.
+// What a policy of a role may not have is fine on a resource: an Id, any Sid, the same one twice, no Resource.
+func TestParseTakes(t *testing.T) {
 	for _, doc := range []string{
 		`{"Id":"x","Statement":{"Sid":"a b","Effect":"Allow","Principal":"*","Action":"*"}}`,
 		`{"Statement":[{"Sid":"a","Effect":"Allow","Principal":"*","Action":"*"},{"Sid":"a","Effect":"Allow","Principal":"*","Action":"*"}]}`,
@@ -132,19 +116,17 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(resourceStatement(`"NotResource":["arn:aws:sqs:*","*"]`)), queue, "b", "x")
 	f.Add([]byte(principalOf(`"NotPrincipal":{"AWS":["`+bob+`","111122223333"],"Service":"sns.amazonaws.com"}`)), bob, "b", "x")
 	f.Fuzz(func(t *testing.T, text []byte, who, key, value string) {
-		for name, parse := range map[string]func([]byte) (*policy.Document, error){"Parse": policy.Parse, "ParseIdentity": policy.ParseIdentity} {
-			d, err := parse(text)
-			if (d == nil) == (err == nil) {
-				t.Errorf("%s: %v and %v", name, d, err)
-			}
-			req := policy.Request{Principal: policy.Principal{ARN: who}, Action: "sqs:SendMessage", Resource: value, Context: map[string][]string{key: {value}}}
-			got := policy.Evaluate(d, req)
-			if again := policy.Evaluate(d, req); again != got {
-				t.Errorf("%+v, then %+v", got, again)
-			}
-			if (got.Statement == 0) != (got.Outcome == policy.ImplicitDeny) {
-				t.Errorf("%+v", got)
-			}
+		d, err := policy.Parse(text)
+		if (d == nil) == (err == nil) {
+			t.Errorf("%v and %v", d, err)
+		}
+		req := policy.Request{Principal: policy.Principal{ARN: who}, Action: "sqs:SendMessage", Resource: value, Context: map[string][]string{key: {value}}}
+		got := policy.Evaluate(d, req)
+		if again := policy.Evaluate(d, req); again != got {
+			t.Errorf("%+v, then %+v", got, again)
+		}
+		if (got.Statement == 0) != (got.Outcome == policy.ImplicitDeny) {
+			t.Errorf("%+v", got)
 		}
 	})
 }

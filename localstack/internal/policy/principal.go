@@ -21,9 +21,6 @@ type Principal struct {
 	Service string
 }
 
-// Account is the principal of an account as a whole, of its 12 digits.
-func Account(id string) Principal { return Principal{ARN: "arn:aws:iam::" + id + ":root"} }
-
 // principals is the content of a Principal or NotPrincipal element.
 type principals struct {
 	everyone bool
@@ -40,20 +37,14 @@ var (
 	service   = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
 )
 
-// parsePrincipal: the element is required in a policy of a resource, and "must
-// not be included in identity-based policies".
+// parsePrincipal: the element is required in a policy of a resource.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
-func (s *statement) parsePrincipal(r rawStatement, identity bool) error {
+func (s *statement) parsePrincipal(r rawStatement) error {
 	element, name := r.Principal, "Principal"
 	if r.NotPrincipal != nil {
 		element, name = r.NotPrincipal, "NotPrincipal"
 	}
 	switch {
-	case identity && element != nil:
-		return fmt.Errorf("an identity policy has no %s", name)
-	case identity:
-		s.principals = principals{everyone: true}
-		return nil
 	case element == nil:
 		return errors.New("there is neither a Principal nor a NotPrincipal")
 	case r.Principal != nil && r.NotPrincipal != nil:

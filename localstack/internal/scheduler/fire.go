@@ -14,8 +14,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 
-	"stillpoint/localstack/internal/events/target"
 	"stillpoint/localstack/internal/sqs"
+	"stillpoint/localstack/internal/target"
 	"stillpoint/localstack/internal/wire"
 )
 

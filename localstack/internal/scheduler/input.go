@@ -8,9 +8,9 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"stillpoint/localstack/internal/events/constraint"
-	"stillpoint/localstack/internal/events/target"
+	"stillpoint/localstack/internal/constraint"
 	expression "stillpoint/localstack/internal/schedule"
+	"stillpoint/localstack/internal/target"
 	"stillpoint/localstack/internal/wire"
 )
 

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"stillpoint/localstack/internal/events/constraint"
+	"stillpoint/localstack/internal/constraint"
 	"stillpoint/localstack/internal/wire"
 )
 

@@ -16,8 +16,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"stillpoint/localstack/internal/events/constraint"
-	"stillpoint/localstack/internal/events/target"
+	"stillpoint/localstack/internal/constraint"
+	"stillpoint/localstack/internal/target"
 	"stillpoint/localstack/internal/wire"
 )
 

@@ -11,8 +11,8 @@ import (
 
 	"stillpoint/localstack/internal/calls"
 	"stillpoint/localstack/internal/clock"
-	"stillpoint/localstack/internal/events/target"
 	"stillpoint/localstack/internal/host"
+	"stillpoint/localstack/internal/target"
 	"stillpoint/localstack/internal/wire"
 )
 

@@ -4,7 +4,7 @@ import (
 	"maps"
 	"slices"
 
-	"stillpoint/localstack/internal/events/constraint"
+	"stillpoint/localstack/internal/constraint"
 	"stillpoint/localstack/internal/wire"
 )
 

@@ -53,7 +53,7 @@ func TestDefaultPolicyIsOne(t *testing.T) {
 	doc := s.newTopic(arn).policy
 	ask := func(account string) policy.Outcome {
 		return policy.Evaluate(doc, policy.Request{
-			Principal: policy.Account(account), Action: "sns:Publish", Resource: arn, Context: map[string][]string{"AWS:SourceOwner": {account}},
+			Principal: policy.Principal{ARN: "arn:aws:iam::" + account + ":root"}, Action: "sns:Publish", Resource: arn, Context: map[string][]string{"AWS:SourceOwner": {account}},
 		}).Outcome
 	}
 	if ask("111122223333") != policy.Allow || ask("444455556666") != policy.ImplicitDeny {
