@@ -96,6 +96,7 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 		pl.Database = db
 	}
 	pl.Plan = plan
+	pl.Trace, pl.LookupDelays = tracing()
 	return pl, nil
 }
 

@@ -36,6 +36,10 @@ type Pipeline struct {
 	// Progress is told what comes next and what was found, and may log; it is
 	// never called between the lock and the unlock. nil: nobody is told.
 	Progress func(stage, note string)
+	// Trace is told where each stage begins and ends, inside the window too:
+	// it must not log, open, resolve or fetch. It is for tests that kill the
+	// program at a given moment; nil, as in every release: nobody is told.
+	Trace func(stage string, ended bool)
 }
 
 // lookupDelays add up to three and a half minutes: EC2's describe calls may
@@ -147,6 +151,8 @@ func (a *attempt) progress(stage, note string) {
 // stage runs one step and notes its time and error. It does not log, so that
 // the window may use it.
 func (a *attempt) stage(name string, f func() error) error {
+	a.trace(name, false)
+	defer a.trace(name, true)
 	start := a.now()
 	err := f()
 	s := messages.Stage{Name: name, StartedAt: start.UTC(), DurationMS: ms(a.now().Sub(start))}
@@ -155,6 +161,12 @@ func (a *attempt) stage(name string, f func() error) error {
 	}
 	a.result.Stages = append(a.result.Stages, s)
 	return err
+}
+
+func (a *attempt) trace(stage string, ended bool) {
+	if a.Trace != nil {
+		a.Trace(stage, ended)
+	}
 }
 
 // outside is stage for the steps that hold nothing: it tells of progress too.
