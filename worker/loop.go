@@ -67,10 +67,12 @@ func (l *Loop) Run(ctx context.Context) {
 			l.Log.Info().Str("message_id", m.ID).Msg("stopping: a message that just arrived goes back untouched")
 			l.release(ctx, l.Log, m, 0)
 		default:
+			l.Monitor.inHand(true)
 			if l.Between != nil { // what was changed while the poll waited holds for its message
 				l.Between()
 			}
 			l.process(ctx, m, begun)
+			l.Monitor.inHand(false)
 		}
 	}
 }

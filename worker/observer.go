@@ -40,6 +40,9 @@ type Status struct {
 	// Handling is the request in hand, since HandlingSince; "" between requests.
 	Handling      string
 	HandlingSince time.Time
+	// InHand says that a message is being looked at or worked on: true from
+	// before Loop.Between is called for it until it is settled.
+	InHand bool
 	// HandledAt is when the last request was settled.
 	HandledAt time.Time
 	// LastSuccess is when a request last succeeded, before this start too.

@@ -55,6 +55,10 @@ func (m *Monitor) Succeeded(at time.Time) {
 	})
 }
 
+func (m *Monitor) inHand(yes bool) {
+	m.update(func(s *Status) { s.InHand = yes })
+}
+
 // Changed has something in it when the Status has changed since it was last
 // received from.
 func (m *Monitor) Changed() <-chan struct{} { return m.changed }
