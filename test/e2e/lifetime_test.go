@@ -69,7 +69,7 @@ func TestUpgradeWhileItRuns(t *testing.T) {
 	}
 	install(program)
 	other := filepath.Join(s.Dir, "other")
-	if out, err := shell(ctx, "cd "+sources(t)+" && go build -buildvcs=false -ldflags '-X main.version=upgraded' -o "+other+" ./cmd/stillpoint").CombinedOutput(); err != nil {
+	if out, err := shell(ctx, "cd "+sources(t)+" && go build -buildvcs=false -race -ldflags '-X main.version=upgraded' -o "+other+" ./cmd/stillpoint").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 
