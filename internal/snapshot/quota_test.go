@@ -120,6 +120,11 @@ func TestQuotaIsNotWaitedOutForEver(t *testing.T) {
 		"lock lost": {wait: time.Second, set: func(b *bed, _ context.CancelFunc) {
 			b.DB.VerifyFunc = func(context.Context) error { return lockLost() }
 		}, want: failedAgain(messages.ReasonQuota), creates: [2]int{1, 1}},
+		"post_thaw": {wait: time.Second, set: func(b *bed, _ context.CancelFunc) {
+			b.AddHooks()
+			b.plan.HookTimeout = time.Second
+			b.PostThaw.RunFunc = func(context.Context) (string, error) { return "", errBoom }
+		}, want: failedAgain(messages.ReasonQuota), creates: [2]int{1, 1}},
 		"closing": {wait: time.Second, set: func(b *bed, _ context.CancelFunc) {
 			b.Freezer.CloseFunc = func() error { return errBoom }
 		}, want: failedAgain(messages.ReasonQuota), creates: [2]int{1, 1}},
