@@ -142,7 +142,7 @@ func (h *Handler) run(ctx context.Context, log zerolog.Logger, d messages.Delive
 	req := d.Request
 	job := snapshot.Job{Delivery: d, MessageID: messageID, Lease: lease, Prior: entry.Attempts}
 	if !req.DryRun {
-		job.Record = h.Journal.Record(req.RequestID, req.Plan)
+		job.Record = h.Journal.Record(d, messageID)
 	}
 	last, err := h.Journal.LastSuccess(req.Plan)
 	if err != nil { // min_interval is a courtesy, not a promise

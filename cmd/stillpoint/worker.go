@@ -129,7 +129,7 @@ func hostError(err error) error {
 	switch {
 	case errors.As(err, new(*journal.BusyError)):
 		return coded(exitBusy, err)
-	case errors.As(err, new(*journal.DirError)), errors.As(err, new(*journal.ForeignError)):
+	case errors.As(err, new(*journal.DirError)), errors.As(err, new(*journal.UnclaimedError)):
 		return coded(exitConfig, err)
 	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
 		return fmt.Errorf("%w: run it as root", err)
