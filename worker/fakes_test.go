@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -377,7 +378,7 @@ type fakeRunner struct {
 	def    string
 	jobs   []snapshot.Job
 	turn   func(ctx context.Context) (func(), error)
-	turns  int // taken and not ended
+	turns  atomic.Int32 // taken and not ended
 }
 
 func (r *fakeRunner) DefaultPlan() string { return r.def }
@@ -389,11 +390,11 @@ func (r *fakeRunner) Permit(q messages.Request) error {
 }
 
 func (r *fakeRunner) Turn(ctx context.Context) (func(), error) {
-	r.turns++
+	r.turns.Add(1)
 	if r.turn != nil {
 		return r.turn(ctx)
 	}
-	return func() { r.turns-- }, nil
+	return func() { r.turns.Add(-1) }, nil
 }
 
 func (r *fakeRunner) Run(ctx context.Context, job snapshot.Job) snapshot.Outcome {

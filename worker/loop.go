@@ -86,6 +86,10 @@ func (l *Loop) receive(ctx context.Context) (*Message, error) {
 // process takes one message from its receipt to its settlement.
 func (l *Loop) process(ctx context.Context, m *Message, received time.Time) {
 	log := l.Log.With().Str("message_id", m.ID).Int("receive_count", m.ReceiveCount).Logger()
+	if r := l.Handler.memory.copyOf(m.ID); r != nil {
+		l.copyOwed(ctx, log, m, *r)
+		return
+	}
 	l.Monitor.Expect(LoopRequests, "looking at a message", slack) // what takes longer says so, see Runner
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -108,6 +112,9 @@ func (l *Loop) process(ctx context.Context, m *Message, received time.Time) {
 	l.Monitor.handling("", time.Time{})
 
 	hold.stop() // joined: a late extension would undo what follows
+	if owesCopy && out.Err == nil {
+		l.Handler.memory.owesCopy(m.ID, out.Result)
+	}
 	if out.Again || out.Err != nil || owesCopy {
 		if hold.Lost() == nil {
 			l.release(ctx, log, m, l.comesBackAfter(ctx, m, out))

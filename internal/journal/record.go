@@ -34,6 +34,7 @@ type record struct {
 	attemptID string
 	file      *os.File // open from Intend to Settled
 	sent      bool
+	sentAt    time.Time
 	sendErr   error
 }
 
@@ -118,7 +119,7 @@ func (r *record) open(attemptID string) error {
 	if err != nil {
 		return errors.Join(err, f.Close(), ignoreMissing(os.Remove(path)))
 	}
-	r.file, r.attemptID, r.sent, r.sendErr = f, attemptID, false, nil
+	r.file, r.attemptID, r.sent, r.sentAt, r.sendErr = f, attemptID, false, time.Time{}, nil
 	return nil
 }
 
@@ -129,7 +130,7 @@ func (r *record) Sending() {
 		r.sendErr = errors.New("the create call was sent without an intent")
 		return
 	}
-	r.sent = true
+	r.sent, r.sentAt = true, time.Now()
 	if _, err := r.file.WriteAt(sentByte, 0); err != nil {
 		r.sendErr = fmt.Errorf("cannot note that the create call is being sent: %w", err)
 	}
@@ -151,7 +152,7 @@ func (r *record) Settled(_ context.Context, result *messages.Result) error {
 	}
 	a := &q.Attempts[i]
 	if r.attemptID == a.ID {
-		a.Sent, a.SentKnown = r.sent, true
+		a.Sent, a.SentAt, a.SentKnown = r.sent, r.sentAt.UTC(), true
 	}
 	j.learnSent(r.requestID, a) // where it is an earlier run's
 	a.Settled = result

@@ -136,22 +136,31 @@ func (j *Journal) load(requestID string) (*request, error) {
 
 func (j *Journal) learnSent(requestID string, a *attempt) {
 	if !a.SentKnown {
-		a.Sent, a.SentKnown = j.wasSent(requestID, *a), true
+		a.Sent, a.SentAt = j.wasSent(requestID, *a)
+		a.SentKnown = true
 	}
 }
 
 // wasSent reads the byte that Sending wrote. Where that cannot be relied on
 // (the kernel has been started anew since, or the file is gone) the answer is
 // the safe one: it may have been sent, if the attempt had come so far.
-func (j *Journal) wasSent(requestID string, a attempt) bool {
+// When is what the byte's file says; zero: not known.
+func (j *Journal) wasSent(requestID string, a attempt) (sent bool, when time.Time) {
 	if len(a.VolumeIDs) == 0 {
-		return false
+		return false, time.Time{}
 	}
 	if a.BootID != j.boot {
-		return true
+		return true, time.Time{}
 	}
-	data, err := os.ReadFile(j.sentPath(requestID, a.ID))
-	return err != nil || len(data) != 1 || data[0] != notSent
+	path := j.sentPath(requestID, a.ID)
+	data, err := os.ReadFile(path)
+	if err == nil && len(data) == 1 && data[0] == notSent {
+		return false, time.Time{}
+	}
+	if info, statErr := os.Stat(path); err == nil && statErr == nil {
+		when = info.ModTime().UTC()
+	}
+	return true, when
 }
 
 // forget removes what belongs to the attempts of a request that is done.
