@@ -189,35 +189,24 @@ func (l *life) live(ctx context.Context, cfg aws.Config, id messages.Identity, w
 		defer stopTelling()
 		beside.Go(func() { l.teller.run(told) })
 	}
-	overdue := make(chan struct{})
-	beside.Go(func() {
-		select {
-		case <-rest.Done():
-			return
-		case <-ctx.Done():
-		}
-		within := stopBudget(l.inForce.Load())
-		l.manager.stopping(within + logFlushWait)
-		l.log.Info().Str("within", within.String()).Msg("stopping: waiting for the poll or the request in hand")
-		select {
-		case <-rest.Done():
-		case <-time.After(within):
-			close(overdue)
-		}
-	})
-
-	result := make(chan error, 1)
-	go func() { result <- l.work(ctx, rest, cfg, id, w) }()
-	select {
-	case err := <-result:
-		if err == nil {
-			l.log.Info().Msg("worker stopped")
-		}
-		return err
-	case <-overdue:
+	err := endInTime(ctx, l.stopping, func() error { return l.work(ctx, rest, cfg, id, w) })
+	switch {
+	case errors.Is(err, errOverdue):
 		s := l.monitor.Status()
-		return fmt.Errorf("cannot stop in time: left behind: %s: the message comes back, and what is frozen or locked is let go with this process", statusLine(s, l.teller.frozen.Load(), time.Now()))
+		return fmt.Errorf("%w; left behind: %s; its message comes back, and what is frozen or locked is let go with this process",
+			err, statusLine(s, l.teller.frozen.Load(), time.Now()))
+	case err == nil:
+		l.log.Info().Msg("worker stopped")
 	}
+	return err
+}
+
+// stopping is told when the stop begins, and says how long it may take.
+func (l *life) stopping() time.Duration {
+	within := stopBudget(l.inForce.Load())
+	l.manager.stopping(within + logFlushWait)
+	l.log.Info().Str("within", within.String()).Msg("stopping: waiting for the poll or the request in hand")
+	return within
 }
 
 // work finds out who this is, where that is not known, and takes requests until ctx ends.
