@@ -121,11 +121,6 @@ func (c snapshotCommand) file(g *globals) (*config.File, error) {
 			return nil, coded(exitConfig, err)
 		}
 	}
-	override := func(to *string, v string) {
-		if v != "" {
-			*to = v
-		}
-	}
 	override(&f.Region, c.Set.Region)
 	override(&f.InstanceID, c.Set.InstanceID)
 	override(&f.StateDir, c.Set.StateDir)
@@ -143,6 +138,13 @@ func (c snapshotCommand) file(g *globals) (*config.File, error) {
 		}
 	}
 	return f, nil
+}
+
+// override puts a flag's value in the place of the file's.
+func override(to *string, v string) {
+	if v != "" {
+		*to = v
+	}
 }
 
 // Run takes one set of snapshots.
