@@ -11,6 +11,27 @@ import (
 	"stillpoint/messages"
 )
 
+// ForeignQueueError says that a queue is for another instance.
+type ForeignQueueError struct{ Sentence string }
+
+func (e *ForeignQueueError) Error() string { return e.Sentence }
+
+// admit asks whether this worker may take messages, and tells why not.
+func (l *Loop) admit(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*l.Timing.CallTimeout)
+	defer cancel()
+	err := l.Admit(ctx)
+	var foreign *ForeignQueueError
+	switch {
+	case errors.As(err, &foreign):
+		l.Monitor.NotPolling(foreign.Sentence)
+		l.Log.Error().Err(err).Msg("no message is taken from this queue")
+	case err == nil:
+		l.Monitor.NotPolling("")
+	}
+	return err
+}
+
 // deadLetter puts a copy of what was rejected on the dead-letter queue. It
 // returns false where a copy is still owed.
 func (l *Loop) deadLetter(ctx context.Context, log zerolog.Logger, m *Message, r *messages.Result) bool {
@@ -25,9 +46,21 @@ func (l *Loop) deadLetter(ctx context.Context, log zerolog.Logger, m *Message, r
 		return true
 	default:
 		log.Warn().Err(err).Msg("cannot put a copy on the dead-letter queue: the message stays until that is done")
-		r.Warnings = append(r.Warnings, "the copy for the dead-letter queue could not be sent and is tried again: this result may arrive more than once")
+		r.Warnings = append(r.Warnings, "the copy for the dead-letter queue could not be sent and is tried again")
 		return false
 	}
+}
+
+// copyOwed deals with a message that was rejected, its result being durable and
+// handed on: nothing is left to do but its copy.
+func (l *Loop) copyOwed(ctx context.Context, log zerolog.Logger, m *Message, r messages.Result) {
+	l.Monitor.Expect(LoopRequests, "settling a request", time.Duration(l.Timing.DeleteTries+4)*l.Timing.CallTimeout+slack)
+	if !l.deadLetter(ctx, log, m, &r) {
+		l.release(ctx, log, m, growing(l.Timing.ReleaseMin, l.Timing.ReleaseMax, m.ReceiveCount-1, l.Random()))
+		return
+	}
+	l.Handler.memory.copied(m.ID)
+	l.delete(ctx, log, m)
 }
 
 // comesBackAfter is how long a message that is to be tried again stays hidden.

@@ -55,6 +55,7 @@ type life struct {
 type work struct {
 	loop   *worker.Loop
 	outbox *worker.Outbox
+	resume *worker.Resumption
 	queue  *queue.Queue
 	reload *reloader
 }
@@ -105,7 +106,7 @@ func (workerCommand) Run(ctx context.Context, g *globals) error {
 	}
 	var w *work
 	if missing(cfg.Region, id.InstanceID) == "" {
-		if w, err = l.build(cfg, id); err != nil {
+		if w, err = l.build(cfg, id); err != nil && !isUnclaimed(err) {
 			return err
 		}
 	}
@@ -129,7 +130,7 @@ func (l *life) use(f *config.File) {
 // build makes what takes requests. Its error is one of the host.
 func (l *life) build(cfg aws.Config, id messages.Identity) (*work, error) {
 	log := l.log.With().Str("instance_id", id.InstanceID).Logger()
-	j, err := journal.Open(l.file.StateDir, journal.Options{InstanceID: id.InstanceID, Log: log})
+	j, err := journal.Open(l.file.StateDir, journal.Options{InstanceID: id.InstanceID, Region: id.Region, Log: log})
 	if err != nil {
 		return nil, hostError(err)
 	}
@@ -167,6 +168,8 @@ func (l *life) build(cfg aws.Config, id messages.Identity) (*work, error) {
 		path: l.path, start: l.file, build: runnerFor, loop: w.loop, monitor: l.monitor, manager: l.manager, used: l.use, log: log, hup: l.hup,
 	}
 	w.loop.Between = w.reload.between
+	w.loop.Admit = admission(w.queue, id, log)
+	w.resume = &worker.Resumption{Handler: w.loop.Handler, Resumer: newResumer(l, cfg, id, log), Log: log}
 	return w, nil
 }
 
@@ -212,11 +215,14 @@ func (l *life) stopping() time.Duration {
 // work finds out who this is, where that is not known, and takes requests until ctx ends.
 func (l *life) work(ctx, rest context.Context, cfg aws.Config, id messages.Identity, w *work) error {
 	if w == nil {
-		err := awaitIdentity(ctx, &cfg, &id, l.monitor, l.log)
-		if err != nil {
-			return nil //nolint:nilerr // ctx has ended: stopped before it was known
+		if missing(cfg.Region, id.InstanceID) != "" {
+			if err := awaitIdentity(ctx, &cfg, &id, l.monitor, l.log); err != nil {
+				return nil //nolint:nilerr // ctx has ended: stopped before it was known
+			}
 		}
-		if w, err = l.build(cfg, id); err != nil {
+		var err error
+		w, err = awaitClaim(ctx, func() (*work, error) { return l.build(cfg, id) }, l.monitor, l.log)
+		if w == nil {
 			return err
 		}
 	}
@@ -226,6 +232,7 @@ func (l *life) work(ctx, rest context.Context, cfg aws.Config, id messages.Ident
 	rest, end := context.WithCancel(rest)
 	var beside sync.WaitGroup
 	beside.Go(func() { w.outbox.Run(rest) })
+	beside.Go(func() { w.resume.Run(ctx) })
 	beside.Go(func() { w.reload.run(ctx) })
 	beside.Go(func() { l.lookAtQueue(ctx, w.queue, log) })
 	w.loop.Run(ctx)
@@ -253,7 +260,7 @@ func hostError(err error) error {
 	switch {
 	case errors.As(err, new(*journal.BusyError)):
 		return coded(exitBusy, err)
-	case errors.As(err, new(*journal.DirError)), errors.As(err, new(*journal.ForeignError)):
+	case errors.As(err, new(*journal.DirError)), errors.As(err, new(*journal.UnclaimedError)):
 		return coded(exitConfig, err)
 	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
 		return fmt.Errorf("%w: run it as root", err)

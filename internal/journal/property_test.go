@@ -18,7 +18,7 @@ import (
 // half-way through Finish and starts in between, keeps two promises: what is
 // finished stays finished, and a result waits until it was published.
 func TestAnyOrderOfStepsKeepsThePromises(t *testing.T) {
-	base := t.TempDir()
+	base := memoryDir(t)
 	n := 0
 	rapid.Check(t, func(t *rapid.T) {
 		n++
@@ -82,7 +82,7 @@ func (m *model) intend(t *rapid.T) {
 	m.id = m.pick(t)
 	m.seq++
 	m.attempt = fmt.Sprint("a-", m.seq)
-	m.record = m.j.Record(m.id, "nightly")
+	m.record = m.j.Record(delivery(m.id, "nightly"), "m-1")
 	m.fail(t, m.record.Intend(ctx, m.attempt, []string{"vol"}))
 	m.sent[m.attempt] = false
 }
