@@ -66,6 +66,7 @@ func (workerCommand) Run(ctx context.Context, g *globals) error {
 		return hostError(err)
 	}
 	defer func() { _ = life.Unlock() }()
+	settleFreeze(ctx, f, log)
 	j, err := journal.Open(f.StateDir, journal.Options{InstanceID: id.InstanceID, Log: log})
 	if err != nil {
 		return hostError(err)

@@ -2,6 +2,7 @@ package freeze
 
 import (
 	"bufio"
+	"io"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -13,37 +14,82 @@ import (
 	"stillpoint/internal/snapshot"
 )
 
+// crew is a worker and its guardian, in processes of their own.
+type crew struct {
+	*exec.Cmd
+	guardian int
+	in       io.Writer
+	lines    *bufio.Scanner
+}
+
 // startWorker runs a worker that freezes and never thaws, until it says a word.
 func startWorker(t *testing.T, word string, disks ...*disk) (worker *exec.Cmd, guardian int) {
 	t.Helper()
-	cmd := exec.Command(selfPath, "worker")
+	c := startCrew(t, "", 20*time.Second, "", disks...)
+	c.goOn(t)
+	if word == "frozen" {
+		c.expect(t, word)
+	}
+	return c.Cmd, c.guardian
+}
+
+// startCrew starts a worker and waits until it is armed.
+func startCrew(t testing.TB, runtimeDir string, hold time.Duration, rcu string, disks ...*disk) *crew {
+	t.Helper()
+	c := &crew{Cmd: exec.Command(selfPath, "worker", runtimeDir, hold.String(), rcu)}
 	for _, d := range disks {
-		cmd.Args = append(cmd.Args, d.path)
+		c.Args = append(c.Args, d.path)
 	}
-	_, err := cmd.StdinPipe() // whose end it would notice, were it not killed
+	var err error
+	c.in, err = c.StdinPipe() // whose end it would notice, were it not killed
 	must(t, err)
-	out, err := cmd.StdoutPipe()
+	out, err := c.StdoutPipe()
 	must(t, err)
-	must(t, cmd.Start())
+	must(t, c.Start())
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		_ = c.Process.Kill()
+		_ = c.Wait()
 	})
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		said, pid, _ := strings.Cut(lines.Text(), " ")
-		if said == "armed" {
-			guardian, err = strconv.Atoi(pid)
-			must(t, err)
-		}
-		if said == word {
-			return cmd, guardian
-		}
-		if said != "armed" {
-			t.Fatalf("the worker says %q", lines.Text())
-		}
+	c.lines = bufio.NewScanner(out)
+	pid := c.expect(t, "armed")
+	c.guardian, err = strconv.Atoi(pid)
+	must(t, err)
+	return c
+}
+
+// goOn lets the worker go on to its next step.
+func (c *crew) goOn(t testing.TB) {
+	t.Helper()
+	_, err := c.in.Write([]byte("."))
+	must(t, err)
+}
+
+// expect reads what the worker says next, and returns what follows the word.
+func (c *crew) expect(t testing.TB, word string) string {
+	t.Helper()
+	if !c.lines.Scan() {
+		t.Fatalf("the worker has ended, want it to say %s", word)
 	}
-	t.Fatal("the worker has ended")
-	return nil, 0
+	said, rest, _ := strings.Cut(c.lines.Text(), " ")
+	if said != word {
+		t.Fatalf("the worker says %q, want %s", c.lines.Text(), word)
+	}
+	return rest
+}
+
+// signal sends one to both.
+func (c *crew) signal(t testing.TB, s unix.Signal) {
+	t.Helper()
+	must(t, unix.Kill(c.Process.Pid, s))
+	must(t, unix.Kill(c.guardian, s))
+}
+
+// killBoth kills both at once: neither has the time to notice the other's end.
+func (c *crew) killBoth(t testing.TB) {
+	t.Helper()
+	c.signal(t, unix.SIGSTOP)
+	c.signal(t, unix.SIGKILL)
+	_ = c.Wait()
 }
 
 // mustEnd waits for a process that is not our child.

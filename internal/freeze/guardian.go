@@ -31,7 +31,10 @@ func GuardianMain() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return k.run()
+	code := k.run()
+	// Where the worker is dead, nobody else will. Where it lives, it has let go of all.
+	k.record.remove()
+	return code
 }
 
 // newKeeper prepares this process and greets the worker.
@@ -65,6 +68,13 @@ func newKeeper() (*keeper, error) {
 			k.rcu.lock = fdLock
 		}
 	}
+	k.record = &record{fd: fdRecord, dir: -1, spots: s.Record}
+	if s.Dir {
+		k.record.dir = fdDir
+	}
+	if len(s.Record.Marks) != len(s.Levels) {
+		return nil, fmt.Errorf("cannot keep a record of %d file systems in %d fields", len(s.Levels), len(s.Record.Marks))
+	}
 	if k.timer, err = newTimer(); err != nil {
 		return nil, err
 	}
@@ -77,7 +87,7 @@ func newKeeper() (*keeper, error) {
 			return nil, fmt.Errorf("cannot look at inherited descriptor %d: %w", fdMounts+i, err)
 		}
 		h.Devices = append(h.Devices, st.Dev)
-		k.hands = append(k.hands, newHand(fdMounts+i, level, k.bell))
+		k.hands = append(k.hands, newHand(fdMounts+i, level, k.bell, k.record, i))
 	}
 	return k, sendJSON(fdSocket, h)
 }
