@@ -3,7 +3,9 @@ package freeze
 import (
 	"bufio"
 	"io"
+	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,6 +20,7 @@ import (
 type crew struct {
 	*exec.Cmd
 	guardian int
+	notes    string
 	in       io.Writer
 	lines    *bufio.Scanner
 }
@@ -36,11 +39,19 @@ func startWorker(t *testing.T, word string, disks ...*disk) (worker *exec.Cmd, g
 // startCrew starts a worker and waits until it is armed.
 func startCrew(t testing.TB, runtimeDir string, hold time.Duration, rcu string, disks ...*disk) *crew {
 	t.Helper()
-	c := &crew{Cmd: exec.Command(selfPath, "worker", runtimeDir, hold.String(), rcu)}
+	return startCrewBy(t, nil, runtimeDir, hold, rcu, disks...)
+}
+
+// startCrewBy starts it by another program.
+func startCrewBy(t testing.TB, by []string, runtimeDir string, hold time.Duration, rcu string, disks ...*disk) *crew {
+	t.Helper()
+	exe, err := os.Executable() // selfPath would be the other program
+	must(t, err)
+	argv := append(slices.Clone(by), exe, "worker", runtimeDir, hold.String(), rcu)
+	c := &crew{Cmd: exec.Command(argv[0], argv[1:]...)}
 	for _, d := range disks {
 		c.Args = append(c.Args, d.path)
 	}
-	var err error
 	c.in, err = c.StdinPipe() // whose end it would notice, were it not killed
 	must(t, err)
 	out, err := c.StdoutPipe()
@@ -51,7 +62,8 @@ func startCrew(t testing.TB, runtimeDir string, hold time.Duration, rcu string, 
 		_ = c.Wait()
 	})
 	c.lines = bufio.NewScanner(out)
-	pid := c.expect(t, "armed")
+	pid, notes, _ := strings.Cut(c.expect(t, "armed"), " ")
+	c.notes = notes
 	c.guardian, err = strconv.Atoi(pid)
 	must(t, err)
 	return c
@@ -145,7 +157,7 @@ func TestSignalsDoNotEndTheGuardian(t *testing.T) {
 	d := newDisk(t, "xfs", t.TempDir())
 	g := arm(t, config(t), d)
 	must(t, g.Freeze(t.Context(), in(5*time.Second)))
-	for _, s := range []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE, unix.SIGQUIT, unix.SIGUSR1} {
+	for _, s := range []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE, unix.SIGQUIT, unix.SIGABRT, unix.SIGUSR1, unix.SIGIO, unix.SIGXCPU, unix.SIGVTALRM} {
 		must(t, unix.Kill(g.Report().Guardian, s))
 	}
 	time.Sleep(50 * time.Millisecond)
@@ -181,6 +193,55 @@ func TestGuardianKilled(t *testing.T) {
 	}
 	wantRCU(t, c, "0")
 	must(t, g.Close())
+}
+
+// TestGuardianKilledBesideForeignFreezes: the worker thaws what its guardian
+// had frozen, and nothing else, such as what it could not freeze.
+func TestGuardianKilledBesideForeignFreezes(t *testing.T) {
+	slow, release := stalledDisk(t, false)
+	theirs := newDisk(t, "xfs", t.TempDir())
+	theirs.freezeForeign(t)
+	g := arm(t, config(t), slow, theirs)
+	failed := make(chan error)
+	go func() { failed <- g.Freeze(bounded(t, 10*time.Second), in(10*time.Second)) }()
+	var index int
+	for i, target := range g.targets {
+		if target.name == theirs.path {
+			index = i
+		}
+	}
+	for g.record.mark(index) != markFailed {
+		time.Sleep(time.Millisecond)
+	}
+	must(t, unix.Kill(g.Report().Guardian, unix.SIGKILL))
+	time.AfterFunc(200*time.Millisecond, release)
+	t.Log(<-failed)
+	must(t, g.Close())
+	if !theirs.isFrozen(t) {
+		t.Error("the worker thawed someone else's freeze")
+	}
+	if slow.isFrozen(t) {
+		t.Error("the worker left its own")
+	}
+}
+
+// TestGuardianWithoutPrivileges: what it cannot do to protect itself is a note.
+func TestGuardianWithoutPrivileges(t *testing.T) {
+	if _, err := exec.LookPath("setpriv"); err != nil {
+		t.Skip("needs setpriv")
+	}
+	d := newDisk(t, "xfs", t.TempDir())
+	c := startCrewBy(t, []string{"setpriv", "--bounding-set", "-sys_resource,-sys_nice,-ipc_lock"}, t.TempDir(), 20*time.Second, "", d)
+	t.Log(c.notes)
+	for _, want := range []string{"protect itself from the OOM killer", "run ahead of other processes"} {
+		if !strings.Contains(c.notes, want) {
+			t.Errorf("the notes are %q, want that it cannot %s", c.notes, want)
+		}
+	}
+	c.goOn(t)
+	c.expect(t, "frozen")
+	c.goOn(t)
+	c.expect(t, "thawed")
 }
 
 func TestGuardianKilledBeforeTheFreeze(t *testing.T) {

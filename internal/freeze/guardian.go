@@ -41,8 +41,10 @@ func GuardianMain() int {
 func newKeeper() (*keeper, error) {
 	// A file system that is being frozen cannot be stopped at, nor can what a
 	// service manager sends to all processes of a unit end a guardian.
-	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE, unix.SIGQUIT,
-		unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
+	// SIGABRT is what systemd sends to a whole unit whose watchdog has run out.
+	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE, unix.SIGQUIT, unix.SIGABRT,
+		unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGVTALRM, unix.SIGIO, unix.SIGPWR, unix.SIGSTKFLT,
+		unix.SIGXCPU, unix.SIGXFSZ, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
 	// What there is to collect is not worth a pause; negative turns the
 	// collections off that the runtime makes every two minutes, too.
 	debug.SetGCPercent(-1)

@@ -32,7 +32,7 @@ func reach(id identity) (reached, fate, error) {
 	if err != nil {
 		return reached{fd: -1}, fateUnknown, err
 	}
-	other := false
+	other := ""
 	for _, m := range mounted.byID {
 		if deviceString(unix.Mkdev(uint32(m.Major), uint32(m.Minor))) != id.Device || mounted.at(m.Mountpoint) != m {
 			continue
@@ -43,22 +43,26 @@ func reach(id identity) (reached, fate, error) {
 			continue
 		}
 		p, err := mounted.locate(fd)
-		switch {
-		case err != nil || deviceString(p.super) != id.Device:
-		case id.UUID != "" && uuidOf(fd) != id.UUID:
-			other = true
-		case known == fateSame, id.MountID != 0 && mountID(fd) == id.MountID:
+		if err != nil || deviceString(p.super) != id.Device {
+			_ = unix.Close(fd)
+			continue
+		}
+		same := known == fateSame || id.MountID != 0 && mountID(fd) == id.MountID
+		uuid := uuidOf(fd)
+		if same && uuid == id.UUID {
 			return reached{fd, m.Mountpoint}, fateSame, nil
-		default:
-			other = true // for all that can be told
 		}
 		_ = unix.Close(fd)
+		if same { // no two signs should contradict each other; where they do, a person decides
+			return reached{fd: -1}, fateUnknown, fmt.Errorf("its UUID is %s now, and was %s", uuid, id.UUID)
+		}
+		other = uuid
 	}
 	switch {
-	case known == fateSame && other:
-		return reached{fd: -1}, fateNew, nil
 	case known == fateSame:
 		return remount(id)
+	case other != "" && id.UUID != "" && other != id.UUID: // a device has one superblock at a time
+		return reached{fd: -1}, fateNew, nil
 	}
 	return reached{fd: -1}, fateUnknown, errors.New("this kernel does not tell whether it was mounted anew since")
 }
@@ -76,9 +80,9 @@ func remount(id identity) (reached, fate, error) {
 		_ = unix.Close(fd)
 		return reached{fd: -1}, f, nil
 	}
-	if id.UUID != "" && uuidOf(fd) != id.UUID {
+	if uuid := uuidOf(fd); uuid != id.UUID {
 		_ = unix.Close(fd)
-		return reached{fd: -1}, fateNew, nil
+		return reached{fd: -1}, fateUnknown, fmt.Errorf("its UUID is %s now, and was %s", uuid, id.UUID)
 	}
 	return reached{fd: fd}, fateSame, nil
 }

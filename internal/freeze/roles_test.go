@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -23,7 +24,7 @@ func worker(args []string) int {
 	}
 	g, err := New(c).Arm(ctx, args[3:])
 	if err == nil {
-		fmt.Println("armed", g.(*Guard).Report().Guardian)
+		fmt.Println("armed", g.(*Guard).Report().Guardian, strings.Join(g.(*Guard).Report().Notes, "; "))
 		if os.Getenv("TEST_OWE") != "" {
 			g.(*Guard).Owe(true)
 		}

@@ -13,6 +13,9 @@ const (
 	// settleMargin is how long after its deadline a freeze is left to worker
 	// and guardian: the backstop and the worker's own thaw come before.
 	settleMargin = 1500 * time.Millisecond
+	// orphanMargin is how long a guardian whose worker is dead may take to thaw;
+	// it takes milliseconds, unless it is stopped, or dying with a thread in the kernel.
+	orphanMargin = 500 * time.Millisecond
 	// settlePoll is how often the record is looked at while somebody else has it.
 	settlePoll = 20 * time.Millisecond
 	// settleSpeak is how often a wait is told of.
@@ -80,8 +83,8 @@ func (e *activeError) Error() string { return "an older freeze of this host has 
 // as frozen stays frozen, and removes the record. It thaws only what is still
 // the same superblock, never what is only intended, and waits for those who
 // live: a living worker's window is left to it until its deadline and a second
-// and a half have passed; then its guardian is killed, since it is stopped or
-// hangs. The order of the thaw is the reverse of the freeze.
+// and a half have passed, a guardian without a worker has half a second; then
+// the guardian is killed, since it is stopped or hangs. The order of the thaw is the reverse of the freeze.
 //
 // A FIFREEZE or FITHAW that has not returned is waited for until ctx ends. The
 // error names what may still be frozen, or the command that is still owed.
@@ -110,11 +113,13 @@ func Settle(ctx context.Context, o SettleOptions) (SettleReport, error) {
 
 type settler struct {
 	SettleOptions
-	report  SettleReport
-	began   time.Time
-	waiting string // for what
-	spoken  time.Time
-	kept    bool // a goroutine that is stuck in the kernel uses the record
+	report SettleReport
+	began  time.Time
+	// orphaned is since when the guardian is known to have no worker.
+	orphaned time.Time
+	waiting  string // for what
+	spoken   time.Time
+	kept     bool // a goroutine that is stuck in the kernel uses the record
 }
 
 func (s *settler) path() string { return filepath.Join(s.RuntimeDir, RecordName) }
@@ -156,7 +161,7 @@ func (s *settler) look(ctx context.Context, r *record) (again bool, err error) {
 	case !a.anyOwed():
 		s.wait("%s has thawed all and is about to end", who)
 		return true, nil
-	case bootNow() < a.Deadline.Boot+int64(settleMargin):
+	case bootNow() < a.Deadline.Boot+int64(settleMargin) && s.inTime(worker, guardian):
 		s.wait("%s has frozen %s and will thaw by %s: waiting for it", who, owedNames(a), a.Deadline.Time)
 		return true, nil
 	case !worker && !guardian:
@@ -164,6 +169,19 @@ func (s *settler) look(ctx context.Context, r *record) (again bool, err error) {
 		return true, nil
 	}
 	return s.overdue(ctx, r, a, worker)
+}
+
+// inTime says that whoever lives may still thaw before the deadline. A guardian
+// that has lost its worker does so at once.
+func (s *settler) inTime(worker, guardian bool) bool {
+	if worker || !guardian {
+		s.orphaned = time.Time{}
+		return true
+	}
+	if s.orphaned.IsZero() {
+		s.orphaned = time.Now()
+	}
+	return time.Since(s.orphaned) < orphanMargin
 }
 
 // atMost says whether there is patience left to look again.
@@ -210,9 +228,9 @@ func (s *settler) overdue(ctx context.Context, r *record, a *account, worker boo
 	} else {
 		if err := h.kill(); err != nil {
 			h.close()
-			return false, fmt.Errorf("cannot end the guardian (process %d), which did not thaw %s by %s: %w", a.Guardian.PID, owedNames(a), a.Deadline.Time, err)
+			return false, fmt.Errorf("cannot end the guardian (process %d), which does not thaw %s: %w", a.Guardian.PID, owedNames(a), err)
 		}
-		s.note("the guardian (process %d) had not thawed by %s: it was ended", a.Guardian.PID, a.Deadline.Time)
+		s.note("the guardian (process %d) did not thaw, so it is stopped, or waits for the kernel: it was killed", a.Guardian.PID)
 		stop := make(chan struct{})
 		waited := make(chan struct{})
 		defer func() { close(stop); <-waited; h.close() }()

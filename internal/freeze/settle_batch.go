@@ -35,7 +35,7 @@ type arrival struct {
 // run returns when all are thawed. Where ctx ends first, what has not returned
 // from the kernel keeps the record, and its lock, for itself.
 func (b *batch) run(ctx context.Context, owed []int) error {
-	b.arrivals, b.thawed = make(chan arrival, len(owed)), make(chan []arrival, len(owed))
+	b.arrivals, b.thawed = make(chan arrival, len(owed)), make(chan []arrival, len(owed)+1)
 	b.quit = make(chan struct{})
 	left := map[int]bool{}
 	for _, i := range owed {

@@ -95,6 +95,9 @@ func (s *settler) thawAll(ctx context.Context, r *record, gone <-chan struct{}) 
 			}
 			continue
 		}
+		if err := checkCapability(); err != nil {
+			return fmt.Errorf("cannot thaw %s: %w", owedNames(a), err)
+		}
 		b := &batch{settler: s, record: r, account: a, gone: gone}
 		if err := b.run(ctx, owed); err != nil {
 			return err
