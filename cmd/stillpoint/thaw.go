@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"time"
 
@@ -57,6 +58,9 @@ func (c thawCommand) Run(ctx context.Context, g *globals) error {
 	})
 	for _, line := range report.Sentences() {
 		_, _ = fmt.Fprintln(g.out, line)
+	}
+	if damaged, _ := filepath.Glob(filepath.Join(dir, freeze.RecordName+".damaged-*")); len(damaged) > 0 && err == nil {
+		_, _ = fmt.Fprintf(g.err, "stillpoint: note: a damaged record is kept in %s: what it names may hang; where all is well, remove it\n", damaged[0])
 	}
 	switch {
 	case err != nil:
