@@ -60,7 +60,8 @@ type Runner interface {
 	// until end is called: what the journal is read for must still hold when the
 	// run begins. Its error is ctx's, or says why it cannot be told.
 	Turn(ctx context.Context) (end func(), err error)
-	// Run carries it out. Its Outcome always has a Result.
+	// Run carries it out. Its Outcome always has a Result. What may take
+	// longer than a minute, in Turn too, is announced by Monitor.Expect.
 	Run(ctx context.Context, job snapshot.Job) snapshot.Outcome
 }
 

@@ -31,6 +31,8 @@ type runner struct {
 	log       zerolog.Logger
 	// locked says that the caller holds the run lock already.
 	locked bool
+	// monitor is told what a run waits for; nil: nobody is.
+	monitor *worker.Monitor
 }
 
 var _ worker.Runner = (*runner)(nil)
@@ -70,7 +72,7 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 		Identity: id, EBS: client, Volumes: &volume.Resolver{},
 		Freezer: watchedFreezer{freeze.New(freeze.Config{
 			Args: []string{guardianCommand}, Expedite: p.ExpediteFreeze, Forbidden: []string{f.StateDir, f.RuntimeDir},
-			RuntimeDir: f.RuntimeDir, PostThaw: p.PostThaw, PostThawTimeout: p.HookTimeout, RunHook: runHook, Program: agent().Version,
+			RuntimeDir: f.RuntimeDir, PostThaw: p.PostThaw, PostThawTimeout: p.HookTimeout, RunHook: runHook, Plan: p.Name, Program: agent().Version,
 		}), frozen, log},
 		Progress: func(stage, note string) {
 			e := log.Info().Str("stage", stage)
@@ -95,6 +97,10 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 			return nil, err
 		}
 		pl.Database = db
+	}
+	plan.HookTimeout = p.HookTimeout
+	if err := addHooks(pl, p); err != nil {
+		return nil, err
 	}
 	pl.Plan = plan
 	pl.Trace, pl.LookupDelays = tracing()
@@ -154,6 +160,7 @@ func (r *runner) Turn(ctx context.Context) (end func(), err error) {
 		if !waited {
 			r.log.Info().Err(err).Msg("waiting for the other run to end")
 		}
+		r.monitor.Expect(worker.LoopRequests, "waiting for another run on this host", time.Minute)
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()

@@ -196,7 +196,9 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 		return hostError(err)
 	}
 	defer func() { _ = lock.Unlock() }()
-	settleFreeze(ctx, f, log)
+	if err := settleFreezes(ctx, f, log); err != nil {
+		return err
+	}
 	j, err := journal.Open(f.StateDir, journal.Options{InstanceID: id.InstanceID, Log: log})
 	if err != nil {
 		return hostError(err)

@@ -194,14 +194,14 @@ func TestSettleOwes(t *testing.T) {
 			leave(func(c *crew) { must(t, c.Process.Kill()); mustEnd(t, c.guardian) })
 		}
 		var ran [][]string
-		o := SettleOptions{RuntimeDir: dir, RunHook: func(_ context.Context, argv []string, timeout time.Duration) error {
+		o := SettleOptions{RuntimeDir: dir, RunHook: func(_ context.Context, o Owed) error {
 			if d.isFrozen(t) {
 				t.Error("it was run before the thaw")
 			}
-			if timeout != time.Second {
-				t.Errorf("its timeout is %v, want 1 s", timeout)
+			if o.Timeout != time.Second || o.Plan != "nightly" {
+				t.Errorf("it is %+v, want 1 s of plan nightly", o)
 			}
-			ran = append(ran, argv)
+			ran = append(ran, o.Argv)
 			return failure
 		}}
 		if _, err := Settle(t.Context(), o); !errors.Is(err, failure) {

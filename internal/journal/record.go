@@ -55,7 +55,9 @@ func (j *Journal) Record(requestID, plan string) snapshot.Record {
 }
 
 // Intend implements snapshot.Record. It may be called again for the same
-// attempt when the volumes are known. ctx is not heard: a sync cannot be.
+// attempt when the volumes are known, and when the attempt goes on after a
+// limit of EC2's: then the byte says "not sent" again before the verdict that
+// nothing was made is taken back. ctx is not heard: a sync cannot be.
 func (r *record) Intend(_ context.Context, attemptID string, volumeIDs []string) error {
 	j := r.journal
 	j.mu.Lock()
@@ -81,7 +83,14 @@ func (r *record) Intend(_ context.Context, attemptID string, volumeIDs []string)
 		i = len(q.Attempts) - 1
 	}
 	q.Plan = r.plan
-	q.Attempts[i].VolumeIDs = slices.Clone(volumeIDs)
+	a := &q.Attempts[i]
+	a.VolumeIDs = slices.Clone(volumeIDs)
+	if a.Settled != nil {
+		if a.Settled.Reason != messages.ReasonQuota {
+			return fmt.Errorf("attempt %s of request %s has its verdict (%s) and cannot go on", attemptID, r.requestID, a.Settled.Reason)
+		}
+		a.Settled, a.Sent, a.SentKnown = nil, false, false
+	}
 	return write(j.requestPath(r.requestID), q)
 }
 
@@ -92,11 +101,15 @@ func (r *record) open(attemptID string) error {
 		return err
 	}
 	path := r.journal.sentPath(r.requestID, attemptID)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	how := os.O_EXCL
+	if r.attemptID == attemptID {
+		how = 0 // our own, of the call before
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|how, 0o600)
 	if err != nil {
 		return err
 	}
-	if _, err = f.Write([]byte{notSent}); err == nil {
+	if _, err = f.WriteAt([]byte{notSent}, 0); err == nil {
 		err = f.Sync()
 	}
 	if err == nil {
