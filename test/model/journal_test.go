@@ -1,0 +1,178 @@
+package model
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"stillpoint/internal/journal"
+	"stillpoint/internal/snapshot"
+	"stillpoint/messages"
+	"stillpoint/worker"
+)
+
+// recorder is the real journal, as one lane of one process sees it: the
+// process may die before, after and in the midst of every call, and the disk
+// may fill up there.
+type recorder struct {
+	worker.Journal
+	*process
+	lane string // "" for the requests, "outbox: "
+}
+
+var errEmpty = errors.New("")
+
+// do makes one call of the journal.
+func (r recorder) do(name string, call func() error) error {
+	name = r.lane + name
+	r.step(name + " before")
+	err := r.journaled(name, call)
+	r.step(name + " after")
+	return err
+}
+
+func (r recorder) journaled(name string, call func() error) error {
+	r.process.journal.Lock()
+	defer r.process.journal.Unlock()
+	r.effect(func() {})
+	if f := r.taken("full " + name); f != nil {
+		r.fillDisk(f.n, f.d)
+	}
+	f := r.taken("inside " + name)
+	if f == nil {
+		return call()
+	}
+	w, err := newWatch(r.state)
+	before, err2 := readTree(r.state)
+	if err := errors.Join(err, err2); err != nil {
+		r.broke(err)
+		return call()
+	}
+	defer w.close()
+	_ = call()
+	steps, err := w.steps()
+	after, err2 := readTree(r.state)
+	err = errors.Join(err, err2)
+	n := 0
+	if len(steps) > 0 {
+		n = f.n % (len(steps) + 1)
+	}
+	for ok := false; err == nil && !ok; n++ {
+		var img tree
+		if img, ok = image(before, after, steps, n); ok {
+			err = writeTree(r.state, img)
+			break
+		}
+	}
+	if err != nil {
+		r.broke(err)
+	}
+	r.effect(func() {
+		r.note("%d of %d steps of %s were done: %v", n, len(steps), name, steps)
+		r.counts.add(map[bool]string{true: "images between steps", false: "images of nothing or all"}[n > 0 && n < len(steps)], 1)
+		r.kill("inside "+name, f.how)
+	})
+	return errEmpty
+}
+
+// broke is the harness itself failing.
+func (w *world) broke(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.breach("the harness: %v", err)
+}
+
+func (w *world) fillDisk(pages int, d time.Duration) {
+	if err := w.disk.fill(pages); err != nil {
+		w.broke(err)
+	}
+	w.say("the disk has room for %d pages, for %s", pages, d)
+	time.AfterFunc(d, func() {
+		w.disk.free()
+		w.say("the disk has room again")
+	})
+}
+
+func (r recorder) Load(id string) (e *worker.Entry, err error) {
+	err = r.do("Journal.Load", func() error { e, err = r.Journal.Load(id); return err })
+	return e, err
+}
+
+func (r recorder) Finish(res *messages.Result, owed []snapshot.PendingTags) error {
+	err := r.do("Journal.Finish", func() error { return r.Journal.Finish(res, owed) })
+	if err == nil {
+		r.effect(func() {
+			r.note("durable: %s of %s: %s %s", res.EventID[:8], res.RequestID, res.Status, res.Reason)
+			r.durable[res.RequestID] = true
+			r.finished(res)
+		})
+	}
+	return err
+}
+
+func (r recorder) Requeue(res *messages.Result) error {
+	err := r.do("Journal.Requeue", func() error { return r.Journal.Requeue(res) })
+	if err == nil {
+		r.effect(func() { r.durable[res.RequestID] = true })
+	}
+	return err
+}
+
+func (r recorder) Published(id string) error {
+	return r.do("Journal.Published", func() error { return r.Journal.Published(id) })
+}
+
+func (r recorder) TagsWritten(id string) error {
+	return r.do("Journal.TagsWritten", func() error { return r.Journal.TagsWritten(id) })
+}
+
+func (r recorder) Outbox() (list []*messages.Result, err error) {
+	r.effect(func() {})
+	return r.Journal.Outbox()
+}
+
+func (r recorder) Owed() (list []snapshot.PendingTags, err error) {
+	r.effect(func() {})
+	return r.Journal.Owed()
+}
+
+func (r recorder) LastSuccess(plan string) (time.Time, error) {
+	r.effect(func() {})
+	return r.Journal.LastSuccess(plan)
+}
+
+func (r recorder) Record(id, plan string) snapshot.Record {
+	r.effect(func() {})
+	return attemptRecord{r, r.Journal.Record(id, plan)}
+}
+
+type attemptRecord struct {
+	recorder
+	rec snapshot.Record
+}
+
+func (a attemptRecord) Intend(ctx context.Context, id string, volumes []string) error {
+	name := "Record.Intend first"
+	if len(volumes) > 0 {
+		name = "Record.Intend volumes"
+	}
+	return a.do(name, func() error { return a.rec.Intend(ctx, id, volumes) })
+}
+
+func (a attemptRecord) Sending() {
+	_ = a.do("Record.Sending", func() error { a.rec.Sending(); return nil })
+}
+
+func (a attemptRecord) Settled(ctx context.Context, r *messages.Result) error {
+	return a.do("Record.Settled", func() error { return a.rec.Settled(ctx, r) })
+}
+
+// open opens the journal for a process. Steps of the start are not counted: a
+// crash in it is one before it, and another one after it.
+func (w *world) open() (*journal.Journal, error) {
+	w.mu.Lock()
+	boot := w.boot
+	w.mu.Unlock()
+	return journal.Open(w.state, journal.Options{InstanceID: self.InstanceID, BootID: "boot-" + strings.Repeat("i", boot+1)})
+}

@@ -1,0 +1,144 @@
+package model
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"stillpoint/worker"
+)
+
+// action is one thing that happens to the worker, or around it. All of a script
+// is drawn before it is played, so that rapid shrinks it well.
+type action struct {
+	what  string
+	d     time.Duration
+	n     int
+	text  string
+	fault fault
+}
+
+func (a action) String() string {
+	switch a.what {
+	case "fault":
+		return "fault " + a.fault.String()
+	case "kill soon":
+		return fmt.Sprintf("%s after %d steps", a.text, a.n)
+	case "send", "cli":
+		return fmt.Sprintf("%s %s %d", a.what, a.text, a.n)
+	case "show":
+		return fmt.Sprintf("show message %d", a.n)
+	default:
+		return fmt.Sprintf("%s %s", a.what, a.d)
+	}
+}
+
+type script []action
+
+var scripts = rapid.Custom(func(t *rapid.T) script { return rapid.SliceOfN(actions, 1, 30).Draw(t, "actions") })
+
+// GoString keeps rapid from printing the script a second time.
+func (s script) GoString() string { return fmt.Sprintf("%d actions", len(s)) }
+
+func (s script) String() string {
+	var b strings.Builder
+	for _, a := range s {
+		b.WriteString("\n  " + a.String())
+	}
+	return b.String()
+}
+
+// aws are the calls with an effect outside, and how they fail.
+var (
+	aws  = []string{"Queue.Delete", "Queue.Extend", "Queue.DeadLetter", "Topic.Publish", "EBS.Tag", "outbox: Topic.Publish", "outbox: EBS.Tag"}
+	hows = []string{"fails", "lost", "hangs", "dropped"}
+	asks = []string{"EBS.Find", "EBS.Attached", "Database.Connect"}
+
+	creates = []string{
+		"nothing", "late", "late", "late and killed", "late and killed", "lags", "lost", "lost", "hangs", "empty",
+		"refused", "quota", "unlocked", "thawed", "unlocked after", "thawed after",
+	}
+
+	// calls are the journal's, at each of which the disk can be full and whose
+	// steps a crash can come between.
+	calls = []string{
+		"Journal.Load", "Record.Intend first", "Record.Intend volumes", "Record.Settled", "Journal.Finish", "Journal.Finish", "Journal.Requeue",
+		"Journal.Published", "Journal.TagsWritten", "outbox: Journal.Published", "outbox: Journal.TagsWritten",
+	}
+
+	// places are the steps at which a kill is aimed, beside those that a count of steps comes to.
+	places = []string{
+		"EBS.Create before", "EBS.Create after", "Record.Sending before", "Record.Sending after", "Session.Lock before", "Guard.Freeze before",
+		"Guard.Thaw before", "Session.Unlock before", "Record.Intend first after", "Record.Intend volumes after", "Record.Settled before",
+		"Record.Settled after", "EBS.Tag before", "EBS.Tag after", "Journal.Finish before", "Journal.Finish after", "Topic.Publish before",
+		"Topic.Publish after", "Journal.Published before", "Journal.Published after", "Queue.Delete before", "Queue.Delete after",
+		"Queue.Receive after", "Queue.DeadLetter after", "Queue.Extend after", "Sleep before", "Journal.Requeue after",
+		"outbox: Topic.Publish after", "outbox: Journal.Published before", "outbox: EBS.Tag after", "outbox: Journal.TagsWritten before",
+	}
+)
+
+func pick[T any](t *rapid.T, name string, from ...T) T { return rapid.SampledFrom(from).Draw(t, name) }
+
+func short(t *rapid.T) time.Duration {
+	return pick(t, "for", time.Second, 3*time.Second, 20*time.Second, time.Minute, 150*time.Second, 5*time.Minute, 20*time.Minute)
+}
+
+func death(t *rapid.T) string { return pick(t, "how", sigkill, sigkill, sigkill, reboot) }
+
+var actions = rapid.Custom(func(t *rapid.T) action {
+	switch what := pick(t, "action", "wait", "wait", "send", "send", "send", "show", "show", "create", "create", "aim", "aim", "inside", "inside",
+		"kill soon", "kill soon", "aws", "aws", "ask", "host", "full", "stop", "kill", "cli", "receive"); what {
+	case "wait":
+		return action{what: what, d: pick(t, "for", time.Second, 10*time.Second, time.Minute, 3*time.Minute, 10*time.Minute, time.Hour)}
+	case "send":
+		return action{what: what, n: pick(t, "redrive", 0, 0, 0, 5), text: pick(t, "request", "one", "one", "one", "two", "two", "three", "conflict", "dry", "none", "bad")}
+	case "show":
+		return action{what: what, n: rapid.IntRange(0, 5).Draw(t, "message")}
+	case "create":
+		return aim("EBS.Create", pick(t, "how", creates...), 0, 0, pick(t, "after", time.Second, 10*time.Second, 2*time.Minute, 6*time.Minute, 20*time.Minute))
+	case "aim":
+		return aim("kill "+pick(t, "at", places...), death(t), pick(t, "skip", 0, 0, 1), 0, 0)
+	case "inside":
+		return aim("inside "+pick(t, "in", calls...), death(t), pick(t, "skip", 0, 0, 1), rapid.IntRange(0, 7).Draw(t, "steps"), 0)
+	case "kill soon":
+		return action{what: what, n: rapid.IntRange(1, 60).Draw(t, "steps"), text: death(t)}
+	case "aws":
+		return aim(pick(t, "at", aws...), pick(t, "how", hows...), pick(t, "skip", 0, 0, 1, 2), 0, 0)
+	case "ask":
+		return aim(pick(t, "at", asks...), pick(t, "how", "fails", "hangs"), pick(t, "skip", 0, 0, 1, 2), 0, 0)
+	case "host":
+		return aim(pick(t, "at", "Session.Lock", "Session.Lock", "Guard.Freeze"), "fails", 0, 0, 0)
+	case "full":
+		return aim("full "+pick(t, "in", calls...), "", pick(t, "skip", 0, 0, 1), rapid.IntRange(0, 5).Draw(t, "pages"), short(t))
+	case "receive":
+		return aim("Queue.Receive", pick(t, "how", "fails", "lost"), 0, 0, 0)
+	case "cli":
+		return action{what: what, text: pick(t, "request", "one", "two", "three")}
+	default: // stop, kill
+		return action{what: what, text: death(t), d: pick(t, "down", 0, time.Second, 3*time.Minute, 30*time.Minute)}
+	}
+})
+
+func aim(at, how string, skip, n int, d time.Duration) action {
+	return action{what: "fault", fault: fault{at: at, how: how, skip: skip, n: n, d: d}}
+}
+
+// request makes the message that a name stands for.
+func request(name string, maxReceives int) *message {
+	m := &message{request: name, Message: worker.Message{MaxReceives: maxReceives}}
+	switch name {
+	case "bad":
+		m.Body, m.request, m.rejected = []byte(`{"plan":`), "", true
+	case "none":
+		m.Body, m.request = []byte(`{}`), ""
+	case "conflict": // with whoever was first
+		m.Body, m.request = []byte(`{"requestId":"one","plan":"weekly"}`), "one"
+	case "dry":
+		m.Body, m.request, m.dry = []byte(`{"requestId":"one","dryRun":true}`), "one", true
+	default:
+		m.Body = fmt.Appendf(nil, `{"requestId":%q,"plan":"nightly"}`, name)
+	}
+	return m
+}
