@@ -37,8 +37,6 @@ func (a action) String() string {
 
 type script []action
 
-var scripts = rapid.Custom(func(t *rapid.T) script { return rapid.SliceOfN(actions, 1, 30).Draw(t, "actions") })
-
 // GoString keeps rapid from printing the script a second time.
 func (s script) GoString() string { return fmt.Sprintf("%d actions", len(s)) }
 
@@ -87,23 +85,27 @@ func short(t *rapid.T) time.Duration {
 
 func death(t *rapid.T) string { return pick(t, "how", sigkill, sigkill, sigkill, reboot) }
 
-var actions = rapid.Custom(func(t *rapid.T) action {
-	switch what := pick(t, "action", "wait", "wait", "send", "send", "send", "show", "show", "create", "create", "aim", "aim", "inside", "inside",
-		"kill soon", "kill soon", "aws", "aws", "ask", "host", "full", "stop", "kill", "cli", "receive"); what {
-	case "wait":
-		return action{what: what, d: pick(t, "for", time.Second, 10*time.Second, time.Minute, 3*time.Minute, 10*time.Minute, time.Hour)}
-	case "send":
-		return action{what: what, n: pick(t, "redrive", 0, 0, 0, 5), text: pick(t, "request", "one", "one", "one", "two", "two", "three", "conflict", "dry", "none", "bad")}
-	case "show":
-		return action{what: what, n: rapid.IntRange(0, 5).Draw(t, "message")}
+// upTo is one of 0 to n-1, each as likely: rapid's own integers are mostly small.
+func upTo(t *rapid.T, name string, n int) int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return pick(t, name, all...)
+}
+
+// trouble is what goes wrong, from now on or at the next step of its kind.
+var trouble = rapid.Custom(func(t *rapid.T) action {
+	switch what := pick(t, "trouble", "create", "create", "create", "aim", "aim", "aim", "inside", "inside", "inside", "kill soon", "kill soon", "kill soon",
+		"aws", "aws", "aws", "ask", "ask", "host", "full", "full", "receive", "stop", "kill"); what {
 	case "create":
 		return aim("EBS.Create", pick(t, "how", creates...), 0, 0, pick(t, "after", time.Second, 10*time.Second, 2*time.Minute, 6*time.Minute, 20*time.Minute))
 	case "aim":
 		return aim("kill "+pick(t, "at", places...), death(t), pick(t, "skip", 0, 0, 1), 0, 0)
 	case "inside":
-		return aim("inside "+pick(t, "in", calls...), death(t), pick(t, "skip", 0, 0, 1), rapid.IntRange(0, 7).Draw(t, "steps"), 0)
+		return aim("inside "+pick(t, "in", calls...), death(t), pick(t, "skip", 0, 0, 1), upTo(t, "steps", 6), 0)
 	case "kill soon":
-		return action{what: what, n: rapid.IntRange(1, 60).Draw(t, "steps"), text: death(t)}
+		return action{what: what, n: 1 + upTo(t, "steps", 60), text: death(t)}
 	case "aws":
 		return aim(pick(t, "at", aws...), pick(t, "how", hows...), pick(t, "skip", 0, 0, 1, 2), 0, 0)
 	case "ask":
@@ -111,14 +113,36 @@ var actions = rapid.Custom(func(t *rapid.T) action {
 	case "host":
 		return aim(pick(t, "at", "Session.Lock", "Session.Lock", "Guard.Freeze"), "fails", 0, 0, 0)
 	case "full":
-		return aim("full "+pick(t, "in", calls...), "", pick(t, "skip", 0, 0, 1), rapid.IntRange(0, 5).Draw(t, "pages"), short(t))
+		return aim("full "+pick(t, "in", calls...), "", pick(t, "skip", 0, 0, 1), upTo(t, "pages", 6), short(t))
 	case "receive":
 		return aim("Queue.Receive", pick(t, "how", "fails", "lost"), 0, 0, 0)
-	case "cli":
-		return action{what: what, text: pick(t, "request", "one", "two", "three")}
 	default: // stop, kill
 		return action{what: what, text: death(t), d: pick(t, "down", 0, time.Second, 3*time.Minute, 30*time.Minute)}
 	}
+})
+
+// work is what gives the worker something to do.
+var work = rapid.Custom(func(t *rapid.T) action {
+	switch what := pick(t, "work", "send", "send", "send", "send", "show", "show", "cli"); what {
+	case "send":
+		return action{what: what, n: pick(t, "redrive", 0, 0, 0, 5), text: pick(t, "request", "one", "one", "one", "one", "two", "two", "two", "three", "conflict", "dry", "none", "bad")}
+	case "show":
+		return action{what: what, n: upTo(t, "message", 6)}
+	default:
+		return action{what: what, text: pick(t, "request", "one", "two", "three")}
+	}
+})
+
+// scripts are episodes: trouble, work, and time for both.
+var scripts = rapid.Custom(func(t *rapid.T) (s script) {
+	for _, e := range rapid.SliceOfN(rapid.Custom(func(t *rapid.T) script {
+		e := script(rapid.SliceOfN(trouble, 0, 4).Draw(t, "trouble"))
+		e = append(e, work.Draw(t, "work"))
+		return append(e, action{what: "wait", d: pick(t, "for", 0, time.Second, 10*time.Second, time.Minute, 3*time.Minute, 10*time.Minute, time.Hour)})
+	}), 1, 10).Draw(t, "episodes") {
+		s = append(s, e...)
+	}
+	return s
 })
 
 func aim(at, how string, skip, n int, d time.Duration) action {
