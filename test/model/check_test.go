@@ -114,11 +114,6 @@ func (w *world) idle(l *life) string {
 	return ""
 }
 
-// settlesAtStart says whether a start of the worker ends what a killed run left, without a redelivery.
-const settlesAtStart = false
-
-const fillsDisk = false
-
 // settled checks the world when all is done that will be. mu is held.
 func (w *world) settled(seenAgain bool) {
 	for _, m := range w.queue {
@@ -128,6 +123,11 @@ func (w *world) settled(seenAgain bool) {
 			w.breach("%s is no request and is not in the dead-letter queue with a reason", m.ID)
 		case m.request != "" && !w.published(m.request):
 			w.breach("%s is gone, and nothing of %s was ever published", m.ID, m.request)
+		}
+	}
+	for id, attempt := range w.begun {
+		if last := w.last(id); last == nil {
+			w.breach("attempt %s of %s was begun, and nothing of it was ever published", attempt, id)
 		}
 	}
 	attempts := map[string]map[string]bool{}
@@ -147,14 +147,7 @@ func (w *world) settled(seenAgain bool) {
 			w.breach("%s has two sets, of attempts %s and %s", request, other, s.attempt)
 		}
 		sets[request] = s.attempt
-		var last *messages.Result
-		for _, r := range w.topic {
-			if r.RequestID == request && final(r) && (last == nil || reopens(last)) {
-				last = r
-			}
-		}
-		switch {
-		case last == nil && w.byHand[request] && !settlesAtStart && !seenAgain:
+		switch last := w.last(request); {
 		case last == nil:
 			w.breach("EC2 holds %s of %s, which has no final result", s.SnapshotID, request)
 		case last.Status == messages.Failed && !reopens(last):
@@ -167,4 +160,15 @@ func (w *world) settled(seenAgain bool) {
 			w.breach("%s of %s is tagged %s and the result is %s", s.SnapshotID, request, status, last.Status)
 		}
 	}
+}
+
+// last is the newest of the final results of a request that SNS has; nil: none. mu is held.
+func (w *world) last(request string) *messages.Result {
+	var last *messages.Result
+	for _, r := range w.topic {
+		if r.RequestID == request && final(r) && (last == nil || reopens(last)) {
+			last = r
+		}
+	}
+	return last
 }

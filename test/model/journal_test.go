@@ -3,6 +3,8 @@ package model
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -23,18 +25,21 @@ type recorder struct {
 
 var errEmpty = errors.New("")
 
-// do makes one call of the journal.
-func (r recorder) do(name string, call func() error) error {
+// do makes one call of the journal; then notes what is true when it has succeeded.
+func (r recorder) do(name string, call func() error, then ...func()) error {
 	name = r.lane + name
 	r.step(name + " before")
 	err := r.journaled(name, call)
+	if err == nil && len(then) > 0 {
+		r.effect(then[0])
+	}
 	r.step(name + " after")
 	return err
 }
 
 func (r recorder) journaled(name string, call func() error) error {
-	r.process.journal.Lock()
-	defer r.process.journal.Unlock()
+	r.files.Lock()
+	defer r.files.Unlock()
 	r.effect(func() {})
 	if f := r.taken("full " + name); f != nil {
 		r.fillDisk(f.n, f.d)
@@ -94,29 +99,33 @@ func (w *world) fillDisk(pages int, d time.Duration) {
 	})
 }
 
+// only keeps every other call of a journal out until the returned function is called.
+func (r recorder) only() (done func()) {
+	r.files.Lock()
+	defer func() {
+		if done == nil {
+			r.files.Unlock() // this process is dead, and its goroutine ends here
+		}
+	}()
+	r.effect(func() {})
+	return r.files.Unlock
+}
+
 func (r recorder) Load(id string) (e *worker.Entry, err error) {
 	err = r.do("Journal.Load", func() error { e, err = r.Journal.Load(id); return err })
 	return e, err
 }
 
 func (r recorder) Finish(res *messages.Result, owed []snapshot.PendingTags) error {
-	err := r.do("Journal.Finish", func() error { return r.Journal.Finish(res, owed) })
-	if err == nil {
-		r.effect(func() {
-			r.note("durable: %s of %s: %s %s", res.EventID[:8], res.RequestID, res.Status, res.Reason)
-			r.durable[res.RequestID] = true
-			r.finished(res)
-		})
-	}
-	return err
+	return r.do("Journal.Finish", func() error { return r.Journal.Finish(res, owed) }, func() {
+		r.note("durable: %s of %s: %s %s", res.EventID[:8], res.RequestID, res.Status, res.Reason)
+		r.durable[res.RequestID] = true
+		r.finished(res)
+	})
 }
 
 func (r recorder) Requeue(res *messages.Result) error {
-	err := r.do("Journal.Requeue", func() error { return r.Journal.Requeue(res) })
-	if err == nil {
-		r.effect(func() { r.durable[res.RequestID] = true })
-	}
-	return err
+	return r.do("Journal.Requeue", func() error { return r.Journal.Requeue(res) }, func() { r.durable[res.RequestID] = true })
 }
 
 func (r recorder) Published(id string) error {
@@ -128,28 +137,39 @@ func (r recorder) TagsWritten(id string) error {
 }
 
 func (r recorder) Outbox() (list []*messages.Result, err error) {
-	r.effect(func() {})
+	defer r.only()()
 	return r.Journal.Outbox()
 }
 
 func (r recorder) Owed() (list []snapshot.PendingTags, err error) {
-	r.effect(func() {})
+	defer r.only()()
 	return r.Journal.Owed()
 }
 
 func (r recorder) LastSuccess(plan string) (time.Time, error) {
-	r.effect(func() {})
+	defer r.only()()
 	return r.Journal.LastSuccess(plan)
 }
 
-func (r recorder) Record(id, plan string) snapshot.Record {
-	r.effect(func() {})
-	return attemptRecord{r, r.Journal.Record(id, plan)}
+func (r recorder) Unfinished() ([]*worker.Entry, error) {
+	defer r.only()()
+	return r.Journal.Unfinished()
+}
+
+func (r recorder) Check() error {
+	defer r.only()()
+	return r.Journal.Check()
+}
+
+func (r recorder) Record(d messages.Delivery, messageID string) snapshot.Record {
+	defer r.only()()
+	return attemptRecord{r, r.Journal.Record(d, messageID), d.Request.RequestID}
 }
 
 type attemptRecord struct {
 	recorder
-	rec snapshot.Record
+	rec     snapshot.Record
+	request string
 }
 
 func (a attemptRecord) Intend(ctx context.Context, id string, volumes []string) error {
@@ -157,11 +177,27 @@ func (a attemptRecord) Intend(ctx context.Context, id string, volumes []string) 
 	if len(volumes) > 0 {
 		name = "Record.Intend volumes"
 	}
-	return a.do(name, func() error { return a.rec.Intend(ctx, id, volumes) })
+	return a.do(name, func() error { return a.rec.Intend(ctx, id, volumes) }, func() { a.begun[a.request] = id })
 }
 
 func (a attemptRecord) Sending() {
-	_ = a.do("Record.Sending", func() error { a.rec.Sending(); return nil })
+	_ = a.do("Record.Sending", func() error {
+		a.rec.Sending()
+		return a.onModelTime()
+	})
+}
+
+// onModelTime gives the bytes that say "sent" the model's time: when that was
+// is read from their files.
+func (w *world) onModelTime() error {
+	files, err := filepath.Glob(filepath.Join(w.state, "sent", "*"))
+	for _, name := range files {
+		info, statErr := os.Stat(name)
+		if err == nil && statErr == nil && info.ModTime().After(time.Now()) {
+			err = os.Chtimes(name, time.Time{}, time.Now())
+		}
+	}
+	return err
 }
 
 func (a attemptRecord) Settled(ctx context.Context, r *messages.Result) error {
@@ -174,5 +210,7 @@ func (w *world) open() (*journal.Journal, error) {
 	w.mu.Lock()
 	boot := w.boot
 	w.mu.Unlock()
+	w.files.Lock()
+	defer w.files.Unlock()
 	return journal.Open(w.state, journal.Options{InstanceID: self.InstanceID, BootID: "boot-" + strings.Repeat("i", boot+1)})
 }

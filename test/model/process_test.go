@@ -37,14 +37,15 @@ func (w *world) process(name string, dies func()) *process {
 // runner implements worker.Runner with the real pipeline on fakes.
 type runner struct {
 	*process
+	lane   string // "" for the requests, "start: " for what is settled without them
 	rig    *snapshottest.Rig
 	faults int // of the rig that have been told
 }
 
 var _ worker.Runner = (*runner)(nil)
 
-func newRunner(p *process) *runner {
-	r := &runner{process: p, rig: snapshottest.New()}
+func newRunner(p *process, lane string) *runner {
+	r := &runner{process: p, lane: lane, rig: snapshottest.New()}
 	g := r.rig
 	g.Before = r.before
 	g.DB.ConnectFunc = func(ctx context.Context) error {
@@ -94,7 +95,9 @@ func newRunner(p *process) *runner {
 	}
 	g.EBS.FindFunc = p.existing
 	g.EBS.CreateFunc = p.create
-	g.EBS.TagFunc = func(ctx context.Context, id string, tags map[string]string) error { return p.tag(ctx, "EBS.Tag", id, tags) }
+	g.EBS.TagFunc = func(ctx context.Context, id string, tags map[string]string) error {
+		return p.tag(ctx, lane+"EBS.Tag", id, tags)
+	}
 	instance := g.EBS.Instance
 	g.EBS.AttachedFunc = func(ctx context.Context) ([]snapshot.Attachment, error) {
 		return instance, p.ask(ctx, "EBS.Attached", "EC2 (DescribeInstances)", func() {})
@@ -105,7 +108,7 @@ func newRunner(p *process) *runner {
 // before is every call of the pipeline's ports.
 func (r *runner) before(call string) {
 	if call != "EBS.Tag" { // it has steps of its own
-		r.step(call + " before")
+		r.step(r.lane + call + " before")
 	}
 	if call == "Session.Lock" || call == "Guard.Freeze" {
 		r.effect(func() {
@@ -159,17 +162,38 @@ func (r *runner) Turn(ctx context.Context) (end func(), err error) {
 	}
 }
 
-// Run is the real pipeline's, with the checks of what must hold whenever one ends.
-func (r *runner) Run(ctx context.Context, job snapshot.Job) snapshot.Outcome {
-	id := job.Delivery.Request.RequestID
-	r.effect(func() { r.running = id })
-	p := r.rig.Pipeline(plan(job.Delivery.Request.Plan))
+// pipeline is the real one.
+func (r *runner) pipeline(name string) *snapshot.Pipeline {
+	p := r.rig.Pipeline(plan(name))
 	p.Identity = self
 	p.NewAttemptID = func() (id string) {
 		r.effect(func() { r.ids++; id = fmt.Sprintf("a-%d", r.ids) })
 		return id
 	}
-	out := p.Run(ctx, job)
+	return p
+}
+
+// resumer implements worker.Resumer with pipelines of its own, as cmd/stillpoint does.
+type resumer struct{ *runner }
+
+var _ worker.Resumer = resumer{}
+
+func (resumer) MaxAge(string) time.Duration { return plan("").MaxAge }
+
+func (r resumer) Reconcile(ctx context.Context, job snapshot.Job) snapshot.Outcome {
+	out := r.pipeline(job.Delivery.Request.Plan).Reconcile(ctx, job)
+	r.effect(func() {
+		r.note("reconciled %s: %s %s, attempt %s, again %v", job.Delivery.Request.RequestID, out.Result.Status, out.Result.Reason, out.Result.AttemptID, out.Again)
+		r.counts.add("reconciled "+string(out.Result.Status)+" "+string(out.Result.Reason), 1)
+	})
+	return out
+}
+
+// Run is the real pipeline's, with the checks of what must hold whenever one ends.
+func (r *runner) Run(ctx context.Context, job snapshot.Job) snapshot.Outcome {
+	id := job.Delivery.Request.RequestID
+	r.effect(func() { r.running = id })
+	out := r.pipeline(job.Delivery.Request.Plan).Run(ctx, job)
 	r.effect(func() {
 		r.running = ""
 		r.note("ran %s: %s %s, attempt %s, again %v", id, out.Result.Status, out.Result.Reason, out.Result.AttemptID, out.Again)
@@ -214,13 +238,13 @@ func (w *world) startWorker() (*life, error) {
 	outbox := &worker.Outbox{
 		Journal: recorder{j, p, "outbox: "}, Publisher: sns{p, "outbox: "}, Tagger: tagger{p}, Log: zerolog.Nop(), Random: half,
 	}
-	loop := &worker.Loop{
-		Queue: sqs{p}, Log: zerolog.Nop(), Random: half,
-		Handler: &worker.Handler{
-			Identity: self, Runner: newRunner(p), Journal: recorder{j, p, ""}, Publisher: sns{p, ""}, Outbox: outbox, Log: zerolog.Nop(),
-		},
+	handler := &worker.Handler{
+		Identity: self, Runner: newRunner(p, ""), Journal: recorder{j, p, ""}, Publisher: sns{p, ""}, Outbox: outbox, Log: zerolog.Nop(),
 	}
+	loop := &worker.Loop{Queue: sqs{p}, Log: zerolog.Nop(), Random: half, Handler: handler}
+	resumption := &worker.Resumption{Handler: handler, Resumer: resumer{newRunner(p, "start: ")}, Log: zerolog.Nop()}
 	l.all.Go(func() { outbox.Run(rest) })
+	l.all.Go(func() { resumption.Run(rest) })
 	l.all.Go(func() {
 		defer cancelRest()
 		loop.Run(ctx)
@@ -258,7 +282,7 @@ func (w *world) cli(request, plan string) error {
 			p.end()
 		}()
 		h := &worker.Handler{
-			Identity: self, Runner: locked{newRunner(p)}, Journal: recorder{j, p, ""}, Publisher: sns{p, ""}, NoQueue: true, Log: zerolog.Nop(),
+			Identity: self, Runner: locked{newRunner(p, "")}, Journal: recorder{j, p, ""}, Publisher: sns{p, ""}, NoQueue: true, Log: zerolog.Nop(),
 		}
 		d := messages.Delivery{Request: messages.Request{RequestID: request, Plan: plan}, Source: messages.SourceCLI, RequestedAt: time.Now()}
 		h.Handle(ctx, d, "cli:"+p.name, nil)

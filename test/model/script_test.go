@@ -73,7 +73,7 @@ var (
 		"Record.Settled after", "EBS.Tag before", "EBS.Tag after", "Journal.Finish before", "Journal.Finish after", "Topic.Publish before",
 		"Topic.Publish after", "Journal.Published before", "Journal.Published after", "Queue.Delete before", "Queue.Delete after",
 		"Queue.Receive after", "Queue.DeadLetter after", "Queue.Extend after", "Sleep before", "Journal.Requeue after",
-		"outbox: Topic.Publish after", "outbox: Journal.Published before", "outbox: EBS.Tag after", "outbox: Journal.TagsWritten before",
+		"outbox: Topic.Publish after", "outbox: Journal.Published before", "outbox: EBS.Tag after", "start: EBS.Find before", "start: EBS.Tag after", "start: Sleep before", "outbox: Journal.TagsWritten before",
 	}
 )
 

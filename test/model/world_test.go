@@ -19,6 +19,8 @@ type world struct {
 	state  string // the state directory
 	counts *counts
 
+	files sync.Mutex // one call of any journal at a time, so that its steps can be told apart
+
 	mu      sync.Mutex
 	boot    int
 	faults  []*fault
@@ -34,16 +36,18 @@ type world struct {
 	final   map[string]string // request id to event id, where that was final
 	turn    *process          // who runs a request
 	living  []*process
-	byHand  map[string]bool // request ids that `stillpoint snapshot` had
+	byHand  map[string]bool   // request ids that `stillpoint snapshot` had
+	begun   map[string]string // request id to attempt id, where a journal took its intent
 	ids     int
 	trail   []string
 	broken  []string // what must not be
+	first   string   // the first of it, without names
 }
 
 func newWorld(d *disk, state string, c *counts) *world {
 	return &world{
 		disk: d, state: state, counts: c,
-		durable: map[string]bool{}, final: map[string]string{}, byHand: map[string]bool{},
+		durable: map[string]bool{}, final: map[string]string{}, byHand: map[string]bool{}, begun: map[string]string{},
 	}
 }
 
@@ -73,6 +77,9 @@ func (w *world) say(format string, args ...any) {
 
 // breach notes what must not be. mu is held.
 func (w *world) breach(format string, args ...any) {
+	if len(w.broken) == 0 {
+		w.first = format
+	}
 	w.broken = append(w.broken, fmt.Sprintf(format, args...))
 	w.note("BROKEN: "+format, args...)
 }
@@ -107,7 +114,6 @@ type process struct {
 	isDead  bool
 	running string // the request id in hand
 	held    hold
-	journal sync.Mutex // one call of the journal at a time, so that its steps can be told apart
 }
 
 // hold is what the process has locked and frozen.
