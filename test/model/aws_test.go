@@ -219,7 +219,7 @@ type sns struct {
 func (s sns) Publish(ctx context.Context, r *messages.Result) error {
 	return s.call(ctx, s.lane+"Topic.Publish", func() {
 		s.note("published %s of %s: %s %s, %d snapshots (%.100s)", r.EventID[:8], r.RequestID, r.Status, r.Reason, len(r.Snapshots), r.Message)
-		s.heard(r)
+		s.heard(s.process, r)
 	})
 }
 
@@ -322,7 +322,7 @@ func (p *process) called(set snapshot.CreateSet, nothing bool) {
 	if !p.held.all() {
 		p.breach("the create call of %s is sent while not everything is held: %+v", c.request, p.held)
 	}
-	if event := p.final[c.request]; event != "" {
+	if event := p.done(c.request); event != "" {
 		p.breach("%s is finished with %s and EC2 is asked again", c.request, event)
 	}
 	for _, before := range p.calls {

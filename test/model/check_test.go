@@ -24,8 +24,30 @@ func (w *world) finished(r *messages.Result) {
 	}
 }
 
+// forgotten says that a result was the word of a process that could not write
+// it down and is no more: on a full disk, which kept it from doing anything at
+// all. The request may be taken up again then. mu is held.
+func (w *world) forgotten(r *messages.Result) bool {
+	p := w.unwritten[r.EventID]
+	return p != nil && p.isDead && r.Status == messages.Failed && r.Reason == messages.ReasonInternal
+}
+
+// done is the event that a request is finished with; "": it is not. mu is held.
+func (w *world) done(request string) string {
+	event := w.final[request]
+	for _, r := range w.topic {
+		if r.EventID == event && w.forgotten(r) {
+			return ""
+		}
+	}
+	return event
+}
+
 // heard checks a result that reaches SNS against all before it. mu is held.
-func (w *world) heard(r *messages.Result) {
+func (w *world) heard(p *process, r *messages.Result) {
+	if final(r) && !w.written[r.EventID] {
+		w.unwritten[r.EventID] = p
+	}
 	c := *r
 	for _, before := range w.topic {
 		switch {
@@ -41,6 +63,8 @@ func (w *world) heard(r *messages.Result) {
 			w.breach("%s was finished and is now %s %s", r.RequestID, r.Status, r.Reason)
 		case !final(r) || !final(before):
 		case reopens(before) && r.Status == messages.Inconsistent:
+		case w.forgotten(before):
+			w.counts.add("a result that could not be written down was forgotten", 1)
 		default:
 			w.breach("%s has two final results: %s %s (%s) and now %s %s (%s)",
 				r.RequestID, before.Status, before.Reason, before.EventID, r.Status, r.Reason, r.EventID)
@@ -154,6 +178,7 @@ func (w *world) settled(seenAgain bool) {
 			w.breach("EC2 holds %s of %s, whose result is failed %s", s.SnapshotID, request, last.Reason)
 		case last.Status == messages.Failed && seenAgain:
 			w.breach("EC2 shows %s of %s, and a redelivery that looked again did not find it", s.SnapshotID, request)
+		case last.Status == messages.Failed && status == string(messages.Inconsistent): // found, and killed before that was durable
 		case last.Status == messages.Failed && status != snapshot.Unverified:
 			w.breach("%s of %s is tagged %s and the result is %s", s.SnapshotID, request, status, last.Status)
 		case last.Status != messages.Failed && status != string(last.Status):
@@ -166,7 +191,7 @@ func (w *world) settled(seenAgain bool) {
 func (w *world) last(request string) *messages.Result {
 	var last *messages.Result
 	for _, r := range w.topic {
-		if r.RequestID == request && final(r) && (last == nil || reopens(last)) {
+		if r.RequestID == request && final(r) && (last == nil || reopens(last) || w.forgotten(last)) {
 			last = r
 		}
 	}

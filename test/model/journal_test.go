@@ -120,6 +120,8 @@ func (r recorder) Finish(res *messages.Result, owed []snapshot.PendingTags) erro
 	return r.do("Journal.Finish", func() error { return r.Journal.Finish(res, owed) }, func() {
 		r.note("durable: %s of %s: %s %s", res.EventID[:8], res.RequestID, res.Status, res.Reason)
 		r.durable[res.RequestID] = true
+		r.written[res.EventID] = true
+		delete(r.unwritten, res.EventID)
 		r.finished(res)
 	})
 }

@@ -112,7 +112,7 @@ func (r *runner) before(call string) {
 	}
 	if call == "Session.Lock" || call == "Guard.Freeze" {
 		r.effect(func() {
-			if event := r.final[r.running]; event != "" {
+			if event := r.done(r.running); event != "" {
 				r.breach("%s is finished with %s and is run again as far as %s", r.running, event, call)
 			}
 		})

@@ -34,20 +34,23 @@ type world struct {
 	topic   []*messages.Result
 	durable map[string]bool   // request ids whose result a journal took, as far as its caller was told
 	final   map[string]string // request id to event id, where that was final
-	turn    *process          // who runs a request
-	living  []*process
-	byHand  map[string]bool   // request ids that `stillpoint snapshot` had
-	begun   map[string]string // request id to attempt id, where a journal took its intent
-	ids     int
-	trail   []string
-	broken  []string // what must not be
-	first   string   // the first of it, without names
+	written map[string]bool   // event ids that a journal took
+	// unwritten are those that SNS has and no journal: who published them.
+	unwritten map[string]*process
+	turn      *process // who runs a request
+	living    []*process
+	byHand    map[string]bool   // request ids that `stillpoint snapshot` had
+	begun     map[string]string // request id to attempt id, where a journal took its intent
+	ids       int
+	trail     []string
+	broken    []string // what must not be
+	first     string   // the first of it, without names
 }
 
 func newWorld(d *disk, state string, c *counts) *world {
 	return &world{
 		disk: d, state: state, counts: c,
-		durable: map[string]bool{}, final: map[string]string{}, byHand: map[string]bool{}, begun: map[string]string{},
+		durable: map[string]bool{}, final: map[string]string{}, byHand: map[string]bool{}, written: map[string]bool{}, unwritten: map[string]*process{}, begun: map[string]string{},
 	}
 }
 
