@@ -45,18 +45,31 @@ func (c *counts) table() string {
 	return strings.Join(lines, "\n")
 }
 
-// The long form: go test ./test/model -rapid.checks=20000 -timeout 30m -v
+// lanes are played at the same time, each with all of rapid's checks and a disk of its own.
+const lanes = 3
+
+// The long form: go test ./test/model -v -timeout 1h -rapid.checks=5000
 func TestOneSetAndOneResultWhateverHappens(t *testing.T) {
-	d := newDisk(t)
 	c := &counts{n: map[string]int{}}
-	n := 0
-	first := ""
+	t.Run("sequences", func(t *testing.T) {
+		for i := range lanes {
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				t.Parallel()
+				check(t, c)
+			})
+		}
+	})
+	if testing.Verbose() {
+		t.Logf("what happened:\n%s", c.table())
+	}
+}
+
+func check(t *testing.T, c *counts) {
+	d := newDisk(t)
+	n, first := 0, ""
 	defer func() {
 		if first != "" { // goroutines of a worker take turns as they like: not every failure comes again
 			t.Logf("the first sequence that failed, before it was made smaller:\n%s", first)
-		}
-		if testing.Verbose() {
-			t.Logf("what happened:\n%s", c.table())
 		}
 	}()
 	rapid.Check(t, func(rt *rapid.T) {

@@ -237,6 +237,7 @@ func (w *world) startWorker() (*life, error) {
 	half := func() float64 { return 0.5 }
 	outbox := &worker.Outbox{
 		Journal: recorder{j, p, "outbox: "}, Publisher: sns{p, "outbox: "}, Tagger: tagger{p}, Log: zerolog.Nop(), Random: half,
+		Idle: time.Minute, // fewer passes over a real directory in hours of the model's time
 	}
 	handler := &worker.Handler{
 		Identity: self, Runner: newRunner(p, ""), Journal: recorder{j, p, ""}, Publisher: sns{p, ""}, Outbox: outbox, Log: zerolog.Nop(),

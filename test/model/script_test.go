@@ -62,8 +62,8 @@ var (
 	// calls are the journal's, at each of which the disk can be full and whose
 	// steps a crash can come between.
 	calls = []string{
-		"Journal.Load", "Record.Intend first", "Record.Intend volumes", "Record.Settled", "Journal.Finish", "Journal.Finish", "Journal.Requeue",
-		"Journal.Published", "Journal.TagsWritten", "outbox: Journal.Published", "outbox: Journal.TagsWritten",
+		"Journal.Load", "Record.Intend first", "Record.Intend first", "Record.Intend volumes", "Record.Settled",
+		"Journal.Finish", "Journal.Finish", "Journal.Finish", "Journal.Finish", "Journal.Requeue", "Journal.Published", "Journal.TagsWritten", "outbox: Journal.Published", "outbox: Journal.TagsWritten",
 	}
 
 	// places are the steps at which a kill is aimed, beside those that a count of steps comes to.

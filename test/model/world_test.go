@@ -1,7 +1,10 @@
 package model
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -182,6 +185,14 @@ func (w *world) restarted() {
 	w.boot++
 	for len(w.living) > 0 {
 		w.living[0].end()
+	}
+	// The byte that says "sent" was never synced.
+	sent, err := filepath.Glob(filepath.Join(w.state, "sent", "*"))
+	for _, name := range sent {
+		err = errors.Join(err, os.WriteFile(name, []byte("0"), 0o600))
+	}
+	if err != nil {
+		w.breach("the harness: %v", err)
 	}
 }
 
