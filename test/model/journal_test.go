@@ -56,6 +56,7 @@ func (r recorder) journaled(name string, call func() error) error {
 	}
 	defer w.close()
 	_ = call()
+	r.disk.free() // what follows is not the journal's, and finds room
 	steps, err := w.steps()
 	after, err2 := readTree(r.state)
 	err = errors.Join(err, err2)

@@ -122,14 +122,18 @@ var trouble = rapid.Custom(func(t *rapid.T) action {
 })
 
 // work is what gives the worker something to do.
-var work = rapid.Custom(func(t *rapid.T) action {
+var work = rapid.Custom(func(t *rapid.T) script {
 	switch what := pick(t, "work", "send", "send", "send", "send", "show", "show", "cli"); what {
 	case "send":
-		return action{what: what, n: pick(t, "redrive", 0, 0, 0, 5), text: pick(t, "request", "one", "one", "one", "one", "two", "two", "two", "three", "conflict", "dry", "none", "bad")}
+		return script{{what: what, n: pick(t, "redrive", 0, 0, 0, 5), text: pick(t, "request", "one", "one", "one", "one", "two", "two", "two", "three", "conflict", "dry", "none", "bad")}}
 	case "show":
-		return action{what: what, n: upTo(t, "message", 6)}
+		return script{{what: what, n: upTo(t, "message", 6)}}
 	default:
-		return action{what: what, text: pick(t, "request", "one", "two", "three")}
+		s := script{{what: what, text: pick(t, "request", "one", "two", "three")}}
+		if rapid.Bool().Draw(t, "killed") { // beside a worker that lives on
+			s = append(script{aim("inside Journal.Finish", death(t), 0, upTo(t, "steps", 6), 0)}, s...)
+		}
+		return s
 	}
 })
 
@@ -137,7 +141,7 @@ var work = rapid.Custom(func(t *rapid.T) action {
 var scripts = rapid.Custom(func(t *rapid.T) (s script) {
 	for _, e := range rapid.SliceOfN(rapid.Custom(func(t *rapid.T) script {
 		e := script(rapid.SliceOfN(trouble, 0, 4).Draw(t, "trouble"))
-		e = append(e, work.Draw(t, "work"))
+		e = append(e, work.Draw(t, "work")...)
 		return append(e, action{what: "wait", d: pick(t, "for", 0, time.Second, 10*time.Second, time.Minute, 3*time.Minute, 10*time.Minute, time.Hour)})
 	}), 1, 10).Draw(t, "episodes") {
 		s = append(s, e...)
