@@ -25,11 +25,11 @@ func (w *world) finished(r *messages.Result) {
 }
 
 // forgotten says that a result was the word of a process that could not write
-// it down and is no more: on a full disk, which kept it from doing anything at
-// all. The request may be taken up again then. mu is held.
+// it down, on a full disk, and is no more: it is not held against what comes
+// after it. What was asked of EC2 is. mu is held.
 func (w *world) forgotten(r *messages.Result) bool {
 	p := w.unwritten[r.EventID]
-	return p != nil && p.isDead && r.Status == messages.Failed && r.Reason == messages.ReasonInternal
+	return p != nil && p.isDead
 }
 
 // done is the event that a request is finished with; "": it is not. mu is held.

@@ -42,6 +42,9 @@ func (r recorder) journaled(name string, call func() error) error {
 	defer r.files.Unlock()
 	r.effect(func() {})
 	if f := r.taken("full " + name); f != nil {
+		if f.how != "" { // given up by a write before, and taken by others
+			_ = os.Remove(filepath.Join(r.state, "reserve"))
+		}
 		r.fillDisk(f.n, f.d)
 	}
 	f := r.taken("inside " + name)

@@ -113,7 +113,7 @@ var trouble = rapid.Custom(func(t *rapid.T) action {
 	case "host":
 		return aim(pick(t, "at", "Session.Lock", "Session.Lock", "Guard.Freeze"), "fails", 0, 0, 0)
 	case "full":
-		return aim("full "+pick(t, "in", calls...), "", pick(t, "skip", 0, 0, 1), upTo(t, "pages", 6), short(t))
+		return aim("full "+pick(t, "in", calls...), pick(t, "how", "", "reserve too"), pick(t, "skip", 0, 0, 1), upTo(t, "pages", 6), short(t))
 	case "receive":
 		return aim("Queue.Receive", pick(t, "how", "fails", "lost"), 0, 0, 0)
 	default: // stop, kill
@@ -132,6 +132,9 @@ var work = rapid.Custom(func(t *rapid.T) script {
 		s := script{{what: what, text: pick(t, "request", "one", "two", "three")}}
 		if rapid.Bool().Draw(t, "killed") { // beside a worker that lives on
 			s = append(script{aim("inside Journal.Finish", death(t), 0, upTo(t, "steps", 6), 0)}, s...)
+			if at := pick(t, "and", "", "EBS.Attached", "Database.Connect"); at != "" { // so that it has no verdict to go by
+				s = append(script{aim(at, "fails", 0, 0, 0)}, s...)
+			}
 		}
 		return s
 	}
