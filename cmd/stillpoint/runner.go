@@ -33,6 +33,8 @@ type runner struct {
 	locked bool
 	// monitor is told what a run waits for; nil: nobody is.
 	monitor *worker.Monitor
+	// lock is the turn's, between Turn and its end.
+	lock *journal.RunLock
 }
 
 var _ worker.Runner = (*runner)(nil)
@@ -97,6 +99,10 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 		}
 		pl.Database = db
 	}
+	plan.HookTimeout = p.HookTimeout
+	if err := addHooks(pl, p); err != nil {
+		return nil, err
+	}
 	pl.Plan = plan
 	pl.Trace, pl.LookupDelays = tracing()
 	return pl, nil
@@ -130,6 +136,11 @@ const busyRetry = 250 * time.Millisecond
 
 // Run goes through the plan's pipeline.
 func (r *runner) Run(ctx context.Context, job snapshot.Job) snapshot.Outcome {
+	if r.lock != nil { // for whoever finds it busy
+		if err := r.lock.For(job.Delivery.Request.RequestID, job.Delivery.Request.Plan); err != nil {
+			r.log.Debug().Err(err).Msg("cannot note in the run lock what it is for")
+		}
+	}
 	return r.pipelines[job.Delivery.Request.Plan].Run(ctx, job)
 }
 
@@ -150,7 +161,11 @@ func (r *runner) Turn(ctx context.Context) (end func(), err error) {
 			if err != nil {
 				return nil, err
 			}
-			return func() { _ = lock.Unlock() }, nil
+			r.lock = lock
+			return func() {
+				r.lock = nil
+				_ = lock.Unlock()
+			}, nil
 		}
 		if !waited {
 			r.log.Info().Err(err).Msg("waiting for the other run to end")

@@ -121,11 +121,6 @@ func (c snapshotCommand) file(g *globals) (*config.File, error) {
 			return nil, coded(exitConfig, err)
 		}
 	}
-	override := func(to *string, v string) {
-		if v != "" {
-			*to = v
-		}
-	}
 	override(&f.Region, c.Set.Region)
 	override(&f.InstanceID, c.Set.InstanceID)
 	override(&f.StateDir, c.Set.StateDir)
@@ -143,6 +138,13 @@ func (c snapshotCommand) file(g *globals) (*config.File, error) {
 		}
 	}
 	return f, nil
+}
+
+// override puts a flag's value in the place of the file's.
+func override(to *string, v string) {
+	if v != "" {
+		*to = v
+	}
 }
 
 // Run takes one set of snapshots.
@@ -182,7 +184,7 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 		return hostError(fmt.Errorf("cannot make the runtime directory: %w", err))
 	}
 	delivery := messages.Delivery{Request: req, Source: messages.SourceCLI, RequestedAt: time.Now()}
-	lock, err := journal.LockRun(runLock(f))
+	lock, err := lockSoon(ctx, runLock(f))
 	if err != nil {
 		if errors.As(err, new(*journal.BusyError)) && c.JSON {
 			r := id.Result(delivery, time.Now())
@@ -196,7 +198,7 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 		return hostError(err)
 	}
 	defer func() { _ = lock.Unlock() }()
-	j, err := journal.Open(f.StateDir, journal.Options{InstanceID: id.InstanceID, Log: log})
+	j, err := journal.Open(f.StateDir, journal.Options{InstanceID: id.InstanceID, Region: id.Region, Log: log})
 	if err != nil {
 		return hostError(err)
 	}
@@ -205,7 +207,7 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 	if err != nil {
 		return err
 	}
-	run.locked = true
+	run.locked, run.lock = true, lock
 	h := &worker.Handler{Identity: id, Runner: run, Journal: j, NoQueue: true, Log: zerolog.Nop()} // what it would log is the answer
 	if g.LogLevel == "debug" {
 		h.Log = log
