@@ -149,6 +149,20 @@ func (w *world) settled(seenAgain bool) {
 			w.breach("%s is gone, and nothing of %s was ever published", m.ID, m.request)
 		}
 	}
+	bad, said := 0, map[string]bool{}
+	for _, m := range w.queue {
+		if m.rejected && !m.redriven {
+			bad++
+		}
+	}
+	for _, r := range w.topic {
+		if r.Reason == messages.ReasonInvalidRequest {
+			said[r.EventID] = true
+		}
+	}
+	if len(said) < bad {
+		w.breach("%d messages were no requests, and SNS has heard of %d", bad, len(said))
+	}
 	for id, attempt := range w.begun {
 		if last := w.last(id); last == nil {
 			w.breach("attempt %s of %s was begun, and nothing of it was ever published", attempt, id)
