@@ -196,7 +196,7 @@ func (q sqs) Delete(ctx context.Context, handle string) error {
 func (q sqs) DeadLetter(ctx context.Context, m worker.Message, reason messages.Reason, sentence string) error {
 	return q.call(ctx, "Queue.DeadLetter", func() {
 		q.note("dead letter %s: %s", m.ID, reason)
-		q.process.dead = append(q.process.dead, deadLetter{m.ID, reason, sentence})
+		q.dead = append(q.dead, deadLetter{m.ID, reason, sentence})
 	})
 }
 
