@@ -116,16 +116,18 @@ func admission(q *queue.Queue, id messages.Identity, log zerolog.Logger) func(co
 	}
 }
 
-// busyWait is how long a run at the terminal waits for the run lock: a worker
-// without anything to run has it for moments only.
+// busyWait is how long a run at the terminal waits for a run lock that is held
+// for no request: a worker that runs nothing has it for moments only.
 const busyWait = time.Second
 
-// lockSoon takes the run lock. The error is a *journal.BusyError.
+// lockSoon takes the run lock. The error is a *journal.BusyError where another
+// run has it.
 func lockSoon(ctx context.Context, path string) (*journal.RunLock, error) {
 	end := time.Now().Add(busyWait)
 	for {
 		lock, err := journal.LockRun(path)
-		if !errors.As(err, new(*journal.BusyError)) || time.Now().After(end) || ctx.Err() != nil {
+		var busy *journal.BusyError
+		if !errors.As(err, &busy) || busy.Holder.RequestID != "" || time.Now().After(end) || ctx.Err() != nil {
 			return lock, err
 		}
 		select {

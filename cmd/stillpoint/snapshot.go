@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -198,6 +199,9 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 		return hostError(err)
 	}
 	defer func() { _ = lock.Unlock() }()
+	if err := lock.For(req.RequestID, cmp.Or(req.Plan, f.DefaultPlan)); err != nil {
+		log.Debug().Err(err).Msg("cannot note in the run lock what it is for")
+	}
 	j, err := journal.Open(f.StateDir, journal.Options{InstanceID: id.InstanceID, Region: id.Region, Log: log})
 	if err != nil {
 		return hostError(err)

@@ -153,3 +153,38 @@ func TestWhatWasKilledIsSettledWithoutARedelivery(t *testing.T) {
 		t.Errorf("the redelivery: %+v", again.Result)
 	}
 }
+
+// The same for a run at the terminal, which no message would ever bring back:
+// one that was killed while it waited for the lock has failed.
+func TestAKilledRunAtTheTerminalIsSettledByTheWorker(t *testing.T) {
+	ctx, s := set(t, scene.Config{Writers: 1, MySQLYAML: "lock_tries: 1000\nlock_timeout: 100ms\nlock_sleep: 100ms"})
+	loaded(t, ctx, s)
+	unlock := lockTable(t, ctx, s, "account")
+	cmd := s.Command(ctx, "snapshot", "nightly", "--config", s.ConfigPath, "--request-id", "cli-killed", "--log-level", "debug")
+	log, err := os.Create(filepath.Join(s.Dir, "cli.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd.Stderr = log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, ctx, "a lock try", func() bool {
+		b, err := os.ReadFile(log.Name())
+		return err == nil && strings.Contains(string(b), `"stage":"lock"`)
+	})
+	// The other one says who is busy, and with what.
+	if _, errs, code := cli(t, ctx, s, "snapshot", "nightly", "--config", s.ConfigPath); code != 75 || !strings.Contains(errs, "request cli-killed of plan nightly") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	kill(t, cmd.Process.Pid, syscall.SIGKILL)
+	_ = cmd.Wait()
+	unlock()
+	work(t, ctx, s)
+	d := next(t, ctx, s)
+	wants(t, d.Result, messages.Failed, messages.ReasonInterrupted, messages.ConsistencyNone)
+	if d.Result.RequestID != "cli-killed" || d.Result.Source != messages.SourceCLI || d.Result.AttemptID == "" {
+		t.Errorf("%+v", d.Result)
+	}
+}
