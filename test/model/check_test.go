@@ -52,7 +52,9 @@ func (w *world) heard(p *process, r *messages.Result) {
 	for _, before := range w.topic {
 		switch {
 		case before.EventID == r.EventID:
-			if !same(before, r) {
+			// What uses up no id is looked at anew when SQS brings it back after
+			// its deletion, and may come out with another reason.
+			if final(r) && !same(before, r) && !w.forgotten(before) {
 				w.breach("event %s of %s says two things: %s %s with %d snapshots, and now %s %s with %d",
 					r.EventID, r.RequestID, before.Status, before.Reason, len(before.Snapshots), r.Status, r.Reason, len(r.Snapshots))
 			}

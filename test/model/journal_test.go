@@ -125,7 +125,9 @@ func (r recorder) Finish(res *messages.Result, owed []snapshot.PendingTags) erro
 		r.note("durable: %s of %s: %s %s", res.EventID[:8], res.RequestID, res.Status, res.Reason)
 		r.durable[res.RequestID] = true
 		r.written[res.EventID] = true
-		delete(r.unwritten, res.EventID)
+		if p := r.unwritten[res.EventID]; p != nil && !p.isDead {
+			delete(r.unwritten, res.EventID)
+		}
 		r.finished(res)
 	})
 }
