@@ -9,6 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// memoryDir is a folder in memory where there is one: for tests of thousands of
+// steps, which wait for syncs otherwise.
+func memoryDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "stillpoint-journal-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { ok(t, os.RemoveAll(dir)) })
+	return dir
+}
+
 // SmallDisks are file systems of a few MiB, each on a loop device or in memory.
 var SmallDisks = []string{"tmpfs", "ext4", "xfs"}
 
