@@ -66,7 +66,7 @@ func (workerCommand) Run(ctx context.Context, g *globals) error {
 		return hostError(err)
 	}
 	defer func() { _ = life.Unlock() }()
-	j, err := journal.Open(f.StateDir, journal.Options{InstanceID: id.InstanceID, Log: log})
+	j, err := journal.Open(f.StateDir, journal.Options{InstanceID: id.InstanceID, Now: clock(), Log: log})
 	if err != nil {
 		return hostError(err)
 	}
@@ -84,10 +84,10 @@ func (workerCommand) Run(ctx context.Context, g *globals) error {
 		return coded(exitConfig, err)
 	}
 	monitor := worker.NewMonitor(m.Observer())
-	outbox := &worker.Outbox{Journal: j, Publisher: topic, Tagger: client, Monitor: monitor, Log: log}
+	outbox := &worker.Outbox{Journal: j, Publisher: topic, Tagger: client, Monitor: monitor, Log: log, Now: clock()}
 	loop := &worker.Loop{
-		Queue: q, AllowSources: f.AllowEventSources, Monitor: monitor, Log: log,
-		Handler: &worker.Handler{Identity: id, Runner: run, Journal: j, Publisher: topic, Outbox: outbox, Monitor: monitor, Log: log},
+		Queue: q, AllowSources: f.AllowEventSources, Monitor: monitor, Log: log, Now: clock(),
+		Handler: &worker.Handler{Identity: id, Runner: run, Journal: j, Publisher: topic, Outbox: outbox, Monitor: monitor, Log: log, Now: clock()},
 	}
 	loop.Between = reloader(g, f, id, client, m.Frozen, loop, log)
 	for name := range f.Plans {
