@@ -39,6 +39,7 @@ type bench struct {
 	cells   int
 	spoilt  bool      // by a cell that left it in a state that nobody can vouch for
 	began   time.Time // the cell under way
+	sent    time.Time // when its message was last put where a poll gets it
 }
 
 // set makes a bench that is taken down with the test.

@@ -50,6 +50,7 @@ func createRows() []*cell {
 	for _, code := range []string{"PendingSnapshotLimitExceeded", "ConcurrentSnapshotLimitExceeded", "SnapshotCreationPerVolumeRateExceeded"} {
 		cells = append(cells, special(code, is(succeeded, oneGood, askedTwice, once), "a limit: nothing is held while it is waited for", code == "PendingSnapshotLimitExceeded", coded("", code, 400)))
 	}
+	cells = append(cells, special("SnapshotLimitExceeded", is(succeeded, oneGood, askedTwice, twice), "somebody has to delete snapshots first: comes back", false, coded("", "SnapshotLimitExceeded", 400)))
 	lateEffect := special("takes effect when nobody looks any more", "", "", false, localstack.Fault{Latency: snapshotTimeout + 6*lookup, Moment: "last"})
 	lateEffect.want = []string{is("failed snapshot_ambiguous then inconsistent snapshot_ambiguous (crash)", oneBad, askedOnce, twice)}
 	lateEffect.why = "the redelivery looks again, and makes no new set"

@@ -104,15 +104,20 @@ func (b *bench) depth() (visible, inFlight string) {
 	return visible, inFlight
 }
 
-// handled waits until the worker is done with what is on its queue: nothing
-// is there to be had, and it polls again.
-func (b *bench) handled(polls int, limit time.Duration) error {
+// handled waits until the worker is done with what is on its queue: nothing is
+// there to be had, and a poll is under way that began since and is in nobody's way.
+func (b *bench) handled(since time.Time, limit time.Duration) error {
 	return b.await(limit, "the end of the delivery", func() bool {
 		visible, inFlight := b.depth()
 		if visible != "0" {
 			return false
 		}
-		return inFlight == "0" && b.polling() || b.polls() > polls && b.polling()
+		p := b.ofWorker("sqs:ReceiveMessage")
+		if len(p) == 0 || p[len(p)-1].State == "done" {
+			return false
+		}
+		last := p[len(p)-1]
+		return inFlight == "0" || last.Fault == "" && last.Time.After(since)
 	})
 }
 
