@@ -31,8 +31,22 @@ func (h *Handler) conclude(ctx context.Context, log zerolog.Logger, dec decision
 	}
 	dec.endTurn()
 	h.Monitor.journal(out.Err)
-	out.Published = h.publish(ctx, log, r)
+	if h.memory.isPublished(r.EventID) { // when the journal did not take it
+		out.Published = true
+		if out.Err == nil {
+			h.published(log, r)
+		}
+	} else {
+		out.Published = h.publish(ctx, log, r)
+	}
 	done()
+	switch {
+	case dec.duplicate:
+	case out.Err == nil:
+		h.memory.saved(r)
+	default:
+		h.memory.notSaved(dec, out.Published)
+	}
 	if h.Publisher != nil && !out.Published || len(dec.owed) > 0 {
 		h.Outbox.Wake()
 	}
@@ -45,9 +59,11 @@ func (h *Handler) conclude(ctx context.Context, log zerolog.Logger, dec decision
 		say(log.Info(), r).Err(out.Err).Msg("request was finished before: the same result again")
 		return out
 	}
-	h.Monitor.finished(r)
+	if !dec.repeated {
+		h.Monitor.finished(r)
+	}
 	if out.Err != nil {
-		say(log.Error(), r).Err(out.Err).Bool("published", out.Published).Msg("cannot record the result")
+		say(log.Error(), r).Err(out.Err).Bool("published", out.Published).Msg("cannot record the result: it is kept in memory and recorded when that can be done")
 		return out
 	}
 	say(log.WithLevel(level(r.Status)), r).Str("outcome", r.Message).Bool("published", out.Published).Msg("request finished")
@@ -68,10 +84,14 @@ func (h *Handler) publish(ctx context.Context, log zerolog.Logger, r *messages.R
 			return false
 		}
 	}
+	h.published(log, r)
+	return h.Publisher != nil
+}
+
+func (h *Handler) published(log zerolog.Logger, r *messages.Result) {
 	if err := h.Journal.Published(r.EventID); err != nil {
 		log.Warn().Err(err).Str("event_id", r.EventID).Msg("cannot take the published result out of the outbox: it will be published again")
 	}
-	return h.Publisher != nil
 }
 
 func level(s messages.Status) zerolog.Level {

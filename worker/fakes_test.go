@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -235,6 +236,8 @@ type fakeJournal struct {
 	success   map[string]time.Time
 	loadErr   error
 	finishErr error
+	intendErr error
+	checkErr  error
 }
 
 func newFakeJournal(t *trail) *fakeJournal {
@@ -256,22 +259,50 @@ func (j *fakeJournal) Load(id string) (*Entry, error) {
 	return &Entry{RequestID: id}, nil
 }
 
-func (j *fakeJournal) Record(id, plan string) snapshot.Record { return &fakeRecord{j, id, plan} }
+func (j *fakeJournal) Record(d messages.Delivery, messageID string) snapshot.Record {
+	return &fakeRecord{j, d, messageID}
+}
+
+func (j *fakeJournal) Unfinished() ([]*Entry, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var found []*Entry
+	for _, e := range j.entries {
+		if e.Result == nil && len(e.Attempts) > 0 {
+			c := *e
+			c.Attempts = slices.Clone(e.Attempts)
+			found = append(found, &c)
+		}
+	}
+	return found, nil
+}
+
+func (j *fakeJournal) Check() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.checkErr
+}
 
 type fakeRecord struct {
-	j        *fakeJournal
-	id, plan string
+	j         *fakeJournal
+	d         messages.Delivery
+	messageID string
 }
 
 func (r *fakeRecord) Intend(_ context.Context, attempt string, volumes []string) error {
 	r.j.mu.Lock()
 	defer r.j.mu.Unlock()
-	e := r.j.entries[r.id]
-	if e == nil {
-		e = &Entry{RequestID: r.id, Plan: r.plan}
-		r.j.entries[r.id] = e
+	if r.j.intendErr != nil {
+		return r.j.intendErr
 	}
-	e.Attempts = append(e.Attempts, snapshot.Attempt{ID: attempt, VolumeIDs: volumes})
+	id := r.d.Request.RequestID
+	e := r.j.entries[id]
+	if e == nil {
+		e = &Entry{RequestID: id}
+		r.j.entries[id] = e
+	}
+	e.Plan, e.Delivery, e.MessageID = r.d.Request.Plan, r.d, r.messageID
+	e.Attempts = append(e.Attempts, snapshot.Attempt{ID: attempt, VolumeIDs: volumes, StartedAt: time.Now()})
 	return nil
 }
 func (r *fakeRecord) Sending()                                        {}
@@ -347,7 +378,7 @@ type fakeRunner struct {
 	def    string
 	jobs   []snapshot.Job
 	turn   func(ctx context.Context) (func(), error)
-	turns  int // taken and not ended
+	turns  atomic.Int32 // taken and not ended
 }
 
 func (r *fakeRunner) DefaultPlan() string { return r.def }
@@ -359,11 +390,11 @@ func (r *fakeRunner) Permit(q messages.Request) error {
 }
 
 func (r *fakeRunner) Turn(ctx context.Context) (func(), error) {
-	r.turns++
+	r.turns.Add(1)
 	if r.turn != nil {
 		return r.turn(ctx)
 	}
-	return func() { r.turns-- }, nil
+	return func() { r.turns.Add(-1) }, nil
 }
 
 func (r *fakeRunner) Run(ctx context.Context, job snapshot.Job) snapshot.Outcome {

@@ -13,7 +13,8 @@ import (
 )
 
 // Handler takes one decoded request to its result, with or without a queue. It
-// is used by one goroutine at a time. Runner may be exchanged between requests.
+// is used by one goroutine at a time, and beside it by a Resumption. Runner may
+// be exchanged between requests.
 type Handler struct {
 	Identity messages.Identity
 	Runner   Runner
@@ -31,6 +32,8 @@ type Handler struct {
 	PublishTimeout time.Duration
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
+
+	memory memory
 }
 
 // Outcome is what became of a request.
@@ -58,6 +61,7 @@ type decision struct {
 	messageID string
 	again     bool   // see Outcome.Again
 	duplicate bool   // result is that of a finished request, and only to be published again
+	repeated  bool   // result is one that the journal did not take before, and was observed then
 	err       error  // the journal could not be read; implies again
 	end       func() // ends the turn, once the decision is durable; nil where none was taken
 }
@@ -106,6 +110,12 @@ func (h *Handler) decide(ctx context.Context, log zerolog.Logger, d messages.Del
 func (h *Handler) decideInTurn(ctx context.Context, log zerolog.Logger, d messages.Delivery, messageID string, lease snapshot.Lease, begun time.Time) decision {
 	req := &d.Request
 	entry := &Entry{RequestID: req.RequestID}
+	if kept, ok := h.memory.of(req.RequestID); ok && !req.DryRun {
+		if req.Plan != "" && req.Plan != kept.result.Plan {
+			return h.conflict(d, messageID, begun, kept.result.Plan)
+		}
+		return decision{result: kept.result, owed: kept.owed, messageID: messageID, repeated: true}
+	}
 	if !req.DryRun { // a dry run neither uses nor consults ids
 		found, err := h.Journal.Load(req.RequestID)
 		h.Monitor.journal(err)
@@ -121,8 +131,7 @@ func (h *Handler) decideInTurn(ctx context.Context, log zerolog.Logger, d messag
 		req.Plan = h.Runner.DefaultPlan()
 	}
 	if entry.Plan != "" && entry.Plan != req.Plan {
-		return h.reject(d, messageID, begun, messages.ReasonConflict, fmt.Sprintf(
-			"the request id was used before, for plan %s: send the request for plan %s under an id of its own", entry.Plan, orUnnamed(req.Plan)))
+		return h.conflict(d, messageID, begun, entry.Plan)
 	}
 	if entry.Result != nil && !reopens(entry.Result) {
 		return decision{result: entry.Result, messageID: messageID, duplicate: true}
@@ -141,8 +150,10 @@ func (h *Handler) decideInTurn(ctx context.Context, log zerolog.Logger, d messag
 func (h *Handler) run(ctx context.Context, log zerolog.Logger, d messages.Delivery, messageID string, lease snapshot.Lease, entry *Entry, begun time.Time) decision {
 	req := d.Request
 	job := snapshot.Job{Delivery: d, MessageID: messageID, Lease: lease, Prior: entry.Attempts}
+	var rec *intent
 	if !req.DryRun {
-		job.Record = h.Journal.Record(req.RequestID, req.Plan)
+		rec = &intent{Record: h.Journal.Record(d, messageID)}
+		job.Record = rec
 	}
 	last, err := h.Journal.LastSuccess(req.Plan)
 	if err != nil { // min_interval is a courtesy, not a promise
@@ -166,10 +177,36 @@ func (h *Handler) run(ctx context.Context, log zerolog.Logger, d messages.Delive
 		}
 		return dec
 	}
-	if out.Again && !h.NoQueue {
+	unwritten := rec.stopped(out.Result)
+	if (out.Again || unwritten != nil) && !h.NoQueue {
 		dec.again, dec.err = h.mayComeBack(ctx, req, out.Result)
+		if unwritten != nil { // a full disk may have room later
+			h.Monitor.journal(unwritten)
+			dec.err = errors.Join(unwritten, dec.err)
+		}
 	}
 	return dec
+}
+
+// intent remembers that the journal did not take an attempt's intent.
+type intent struct {
+	snapshot.Record
+	err error
+}
+
+// Intend implements snapshot.Record.
+func (i *intent) Intend(ctx context.Context, attemptID string, volumeIDs []string) error {
+	i.err = i.Record.Intend(ctx, attemptID, volumeIDs)
+	return i.err
+}
+
+// stopped is why the journal kept a run from holding or making anything; nil
+// where it did not.
+func (i *intent) stopped(r *messages.Result) error {
+	if i == nil || r.Reason != messages.ReasonInternal || len(r.Snapshots) > 0 {
+		return nil
+	}
+	return i.err
 }
 
 // mayComeBack holds the pipeline's wish against the number of attempts. To look
@@ -229,6 +266,11 @@ func (h *Handler) invalid(d messages.Delivery, m *Message, err error) decision {
 
 func (h *Handler) reject(d messages.Delivery, messageID string, begun time.Time, reason messages.Reason, sentence string) decision {
 	return decision{result: h.result(d, messageID, begun, messages.Rejected, reason, sentence), messageID: messageID}
+}
+
+func (h *Handler) conflict(d messages.Delivery, messageID string, begun time.Time, plan string) decision {
+	return h.reject(d, messageID, begun, messages.ReasonConflict, fmt.Sprintf(
+		"the request id was used before, for plan %s: send the request for plan %s under an id of its own", plan, orUnnamed(d.Request.Plan)))
 }
 
 func (h *Handler) undecided(d messages.Delivery, messageID string, begun time.Time, err error) decision {

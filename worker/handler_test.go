@@ -353,7 +353,7 @@ func TestEveryTurnEnds(t *testing.T) {
 	b.handle(request("b", ""))
 	b.runner.permit = func(messages.Request) error { return errors.New("odd") }
 	b.handle(request("c", ""))
-	if b.runner.turns != 0 {
-		t.Errorf("%d turns were not ended", b.runner.turns)
+	if b.runner.turns.Load() != 0 {
+		t.Errorf("%d turns were not ended", b.runner.turns.Load())
 	}
 }

@@ -35,17 +35,20 @@ type Loop struct {
 func (l *Loop) Run(ctx context.Context) {
 	l.Timing = l.Timing.withDefaults()
 	l.Now, l.Random = orNow(l.Now), orRandom(l.Random)
+	defer l.Monitor.Ended(LoopRequests)
 	failed, code := 0, ""
 	for ctx.Err() == nil {
 		if l.Between != nil {
 			l.Between()
 		}
+		l.Monitor.Expect(LoopRequests, "waiting for a request", l.Timing.ReceiveTimeout+l.Timing.CallTimeout+slack)
 		begun := l.Now()
 		m, err := l.receive(ctx)
 		if err != nil {
 			wait := fullJitter(l.Timing.RetryMin, l.Timing.RetryMax, failed+1, l.Random())
 			now := errorCode(err)
-			l.Monitor.pollFailed(now)
+			l.Monitor.pollFailed(now, err)
+			l.Monitor.Expect(LoopRequests, "waiting to ask the queue again", wait+slack)
 			if now != code {
 				l.Log.Error().Err(err).Str("code", now).Msg("cannot receive from the queue: trying again until it can be")
 			}
@@ -64,10 +67,12 @@ func (l *Loop) Run(ctx context.Context) {
 			l.Log.Info().Str("message_id", m.ID).Msg("stopping: a message that just arrived goes back untouched")
 			l.release(ctx, l.Log, m, 0)
 		default:
+			l.Monitor.inHand(true)
 			if l.Between != nil { // what was changed while the poll waited holds for its message
 				l.Between()
 			}
 			l.process(ctx, m, begun)
+			l.Monitor.inHand(false)
 		}
 	}
 }
@@ -81,6 +86,11 @@ func (l *Loop) receive(ctx context.Context) (*Message, error) {
 // process takes one message from its receipt to its settlement.
 func (l *Loop) process(ctx context.Context, m *Message, received time.Time) {
 	log := l.Log.With().Str("message_id", m.ID).Int("receive_count", m.ReceiveCount).Logger()
+	if r := l.Handler.memory.copyOf(m.ID); r != nil {
+		l.copyOwed(ctx, log, m, *r)
+		return
+	}
+	l.Monitor.Expect(LoopRequests, "looking at a message", slack) // what takes longer says so, see Runner
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	hold := startLease(ctx, l.Queue, m.ReceiptHandle, l.Timing, received, l.Now, log, func(err error) {
@@ -93,6 +103,7 @@ func (l *Loop) process(ctx context.Context, m *Message, received time.Time) {
 	if dec.again && m.MaxReceives > 0 && m.ReceiveCount >= m.MaxReceives {
 		dec.again = false // it would not come back: this attempt was the last
 	}
+	l.Monitor.Expect(LoopRequests, "settling a request", time.Duration(l.Timing.DeleteTries+4)*l.Timing.CallTimeout+slack)
 	var owesCopy bool
 	if dec.result.Status == messages.Rejected && !dec.again && !dec.duplicate {
 		owesCopy = !l.deadLetter(ctx, log, m, dec.result)
@@ -101,6 +112,9 @@ func (l *Loop) process(ctx context.Context, m *Message, received time.Time) {
 	l.Monitor.handling("", time.Time{})
 
 	hold.stop() // joined: a late extension would undo what follows
+	if owesCopy && out.Err == nil {
+		l.Handler.memory.owesCopy(m.ID, out.Result)
+	}
 	if out.Again || out.Err != nil || owesCopy {
 		if hold.Lost() == nil {
 			l.release(ctx, log, m, l.comesBackAfter(ctx, m, out))

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -31,11 +32,21 @@ type Observer struct {
 type Status struct {
 	// LastPoll is when SQS last answered a poll.
 	LastPoll time.Time
-	// PollError is the code of the last poll's error; "" where it went well.
-	PollError string
+	// PollError is the code of the last poll's error, PollDetail its text; ""
+	// where it went well.
+	PollError, PollDetail string
+	// NotPolling is why no message is taken yet, and what to do; "" where they are.
+	NotPolling string
 	// Handling is the request in hand, since HandlingSince; "" between requests.
 	Handling      string
 	HandlingSince time.Time
+	// InHand says that a message is being looked at or worked on: true from
+	// before Loop.Between is called for it until it is settled.
+	InHand bool
+	// HandledAt is when the last request was settled.
+	HandledAt time.Time
+	// LastSuccess is when a request last succeeded, before this start too.
+	LastSuccess time.Time
 	// Outbox is how many results wait to be published; OutboxOldest is when
 	// the oldest of them was finished.
 	Outbox       int
@@ -45,6 +56,8 @@ type Status struct {
 	// JournalError is why the journal could not be used when it was last
 	// needed; "" where it could.
 	JournalError string
+	// Loops is the last sign of life of each loop that has given one; see Stalled.
+	Loops map[string]Mark
 }
 
 // Monitor keeps the Status and passes events on to an Observer. It is shared
@@ -54,10 +67,13 @@ type Monitor struct {
 	observer Observer
 	mu       sync.Mutex
 	status   Status
+	changed  chan struct{}
 }
 
 // NewMonitor makes one; the zero Observer is fine.
-func NewMonitor(o Observer) *Monitor { return &Monitor{observer: o} }
+func NewMonitor(o Observer) *Monitor {
+	return &Monitor{observer: o, status: Status{Loops: map[string]Mark{}}, changed: make(chan struct{}, 1)}
+}
 
 // Status returns a copy.
 func (m *Monitor) Status() Status {
@@ -66,7 +82,9 @@ func (m *Monitor) Status() Status {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.status
+	s := m.status
+	s.Loops = maps.Clone(s.Loops)
+	return s
 }
 
 func (m *Monitor) update(f func(*Status)) {
@@ -76,9 +94,16 @@ func (m *Monitor) update(f func(*Status)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f(&m.status)
+	select {
+	case m.changed <- struct{}{}:
+	default:
+	}
 }
 
 func (m *Monitor) finished(r *messages.Result) {
+	if r.Status == messages.Succeeded && !r.DryRun {
+		m.Succeeded(r.FinishedAt)
+	}
 	if m != nil && m.observer.Finished != nil {
 		m.observer.Finished(r)
 	}
@@ -97,18 +122,23 @@ func (m *Monitor) leaseLost() {
 }
 
 func (m *Monitor) polled(at time.Time) {
-	m.update(func(s *Status) { s.LastPoll, s.PollError = at, "" })
+	m.update(func(s *Status) { s.LastPoll, s.PollError, s.PollDetail = at, "", "" })
 }
 
-func (m *Monitor) pollFailed(code string) {
-	m.update(func(s *Status) { s.PollError = code })
+func (m *Monitor) pollFailed(code string, err error) {
+	m.update(func(s *Status) { s.PollError, s.PollDetail = code, err.Error() })
 	if m != nil && m.observer.ReceiveError != nil {
 		m.observer.ReceiveError(code)
 	}
 }
 
 func (m *Monitor) handling(requestID string, since time.Time) {
-	m.update(func(s *Status) { s.Handling, s.HandlingSince = requestID, since })
+	m.update(func(s *Status) {
+		if requestID == "" && s.Handling != "" {
+			s.HandledAt = time.Now()
+		}
+		s.Handling, s.HandlingSince = requestID, since
+	})
 }
 
 func (m *Monitor) outbox(entries int, oldest time.Time) {

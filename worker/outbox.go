@@ -49,12 +49,14 @@ type errand struct {
 // Run works until ctx ends. What waits then waits for the next start.
 func (o *Outbox) Run(ctx context.Context) {
 	o.setDefaults()
+	defer o.Monitor.Ended(LoopOutbox)
 	wake := o.waker()
 	errands := []*errand{{pass: o.publishAll}, {pass: o.tagAll}}
 	for ctx.Err() == nil {
 		wait := o.Idle
 		for _, e := range errands {
 			if now := o.Now(); !now.Before(e.next) {
+				o.Monitor.Expect(LoopOutbox, "looking at what waits", slack)
 				delay := o.Idle
 				if e.pass(ctx) {
 					e.failed = 0
@@ -66,6 +68,7 @@ func (o *Outbox) Run(ctx context.Context) {
 			}
 			wait = min(wait, e.next.Sub(o.Now()))
 		}
+		o.Monitor.Expect(LoopOutbox, "waiting", max(wait, 0)+slack)
 		timer := time.NewTimer(max(wait, 0))
 		select {
 		case <-ctx.Done():
@@ -153,6 +156,7 @@ func (o *Outbox) publishAll(ctx context.Context) bool {
 			continue
 		}
 		if o.Publisher != nil && failed < giveUpAfter && ctx.Err() == nil {
+			o.Monitor.Expect(LoopOutbox, "publishing", o.PublishTimeout+slack)
 			err := bounded(ctx, o.PublishTimeout, func(ctx context.Context) error { return o.Publisher.Publish(ctx, r) })
 			if err == nil {
 				failed = 0
@@ -187,6 +191,7 @@ func (o *Outbox) tagAll(ctx context.Context) bool {
 			left++
 			continue
 		}
+		o.Monitor.Expect(LoopOutbox, "writing tags", o.TagTimeout+slack)
 		err := bounded(ctx, o.TagTimeout, func(ctx context.Context) error { return o.Tagger.Tag(ctx, p.SnapshotID, p.Tags) })
 		if err == nil {
 			err = o.Journal.TagsWritten(p.SnapshotID)

@@ -60,7 +60,8 @@ type Runner interface {
 	// until end is called: what the journal is read for must still hold when the
 	// run begins. Its error is ctx's, or says why it cannot be told.
 	Turn(ctx context.Context) (end func(), err error)
-	// Run carries it out. Its Outcome always has a Result.
+	// Run carries it out. Its Outcome always has a Result. What may take
+	// longer than a minute, in Turn too, is announced by Monitor.Expect.
 	Run(ctx context.Context, job snapshot.Job) snapshot.Outcome
 }
 
@@ -78,8 +79,16 @@ type Journal interface {
 	// and Result where nothing is. Where what was known cannot be read any
 	// more, the error says so once, and the next Load finds nothing.
 	Load(requestID string) (*Entry, error)
-	// Record returns the pipeline's way to make an attempt of this request durable.
-	Record(requestID, plan string) snapshot.Record
+	// Unfinished lists the requests that have attempts and no result yet,
+	// oldest first. The list is good even with an error, as that of Outbox.
+	Unfinished() ([]*Entry, error)
+	// Record returns the pipeline's way to make an attempt of this request
+	// durable, and with it what settles the request should its message not
+	// come back. One is in use at a time.
+	Record(d messages.Delivery, messageID string) snapshot.Record
+	// Check says whether the journal could be written to now, and makes up
+	// for what could not be written before.
+	Check() error
 	// Finish is durable when it returns: the request is done with this result
 	// (used up its id, unless it is a dry run, rejected or skipped), and the
 	// result waits in the outbox until Published is called with its event id.
@@ -106,6 +115,10 @@ type Entry struct {
 	// Plan is the plan that the id was first used with; "" where it was not used.
 	Plan     string
 	Attempts []snapshot.Attempt
+	// Delivery is the request as its last attempt had it, and MessageID its
+	// message; zero where no attempt was made, or by an earlier version.
+	Delivery  messages.Delivery
+	MessageID string
 	// Result is the final result; nil while there is none.
 	Result *messages.Result
 }

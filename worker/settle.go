@@ -25,9 +25,21 @@ func (l *Loop) deadLetter(ctx context.Context, log zerolog.Logger, m *Message, r
 		return true
 	default:
 		log.Warn().Err(err).Msg("cannot put a copy on the dead-letter queue: the message stays until that is done")
-		r.Warnings = append(r.Warnings, "the copy for the dead-letter queue could not be sent and is tried again: this result may arrive more than once")
+		r.Warnings = append(r.Warnings, "the copy for the dead-letter queue could not be sent and is tried again")
 		return false
 	}
+}
+
+// copyOwed deals with a message that was rejected, its result being durable and
+// handed on: nothing is left to do but its copy.
+func (l *Loop) copyOwed(ctx context.Context, log zerolog.Logger, m *Message, r messages.Result) {
+	l.Monitor.Expect(LoopRequests, "settling a request", time.Duration(l.Timing.DeleteTries+4)*l.Timing.CallTimeout+slack)
+	if !l.deadLetter(ctx, log, m, &r) {
+		l.release(ctx, log, m, growing(l.Timing.ReleaseMin, l.Timing.ReleaseMax, m.ReceiveCount-1, l.Random()))
+		return
+	}
+	l.Handler.memory.copied(m.ID)
+	l.delete(ctx, log, m)
 }
 
 // comesBackAfter is how long a message that is to be tried again stays hidden.

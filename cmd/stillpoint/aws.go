@@ -41,12 +41,20 @@ func identify(ctx context.Context, f *config.File) (aws.Config, messages.Identit
 	if err != nil {
 		return cfg, id, err
 	}
+	if err := askMetadata(ctx, &cfg, &id); err != nil {
+		return cfg, id, coded(exitConfig, fmt.Errorf("%w; set them in the configuration, or by --region and --instance-id", err))
+	}
+	return cfg, id, nil
+}
+
+// askMetadata asks the instance's metadata once for what is still open.
+func askMetadata(ctx context.Context, cfg *aws.Config, id *messages.Identity) error {
 	if cfg.Region == "" || id.InstanceID == "" {
 		ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
 		defer cancel()
-		doc, err := imds.NewFromConfig(cfg).GetInstanceIdentityDocument(ctx, nil)
+		doc, err := imds.NewFromConfig(*cfg).GetInstanceIdentityDocument(ctx, nil)
 		if err != nil {
-			return cfg, id, coded(exitConfig, fmt.Errorf("cannot learn %s from the instance's metadata: %w; set them in the configuration, or by --region and --instance-id", missing(cfg.Region, id.InstanceID), err))
+			return fmt.Errorf("cannot learn %s from the instance's metadata: %w", missing(cfg.Region, id.InstanceID), err)
 		}
 		if cfg.Region == "" {
 			cfg.Region = doc.Region
@@ -56,7 +64,7 @@ func identify(ctx context.Context, f *config.File) (aws.Config, messages.Identit
 		}
 	}
 	id.Region = cfg.Region
-	return cfg, id, nil
+	return nil
 }
 
 func missing(region, instance string) string {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -30,9 +31,22 @@ func main() {
 	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	if err != nil && err.Error() != "" {
-		fmt.Fprintln(os.Stderr, "stillpoint:", err)
+		lastWord(err)
 	}
 	os.Exit(exitCode(err))
+}
+
+// lastWord says why the program ends, but does not stay for a reader that has gone.
+func lastWord(err error) {
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		fmt.Fprintln(os.Stderr, "stillpoint:", err)
+	}()
+	select {
+	case <-said:
+	case <-time.After(logFlushWait):
+	}
 }
 
 // The exit codes of the contract.

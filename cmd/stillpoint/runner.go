@@ -31,6 +31,8 @@ type runner struct {
 	log       zerolog.Logger
 	// locked says that the caller holds the run lock already.
 	locked bool
+	// monitor is told what a run waits for; nil: nobody is.
+	monitor *worker.Monitor
 }
 
 var _ worker.Runner = (*runner)(nil)
@@ -154,6 +156,7 @@ func (r *runner) Turn(ctx context.Context) (end func(), err error) {
 		if !waited {
 			r.log.Info().Err(err).Msg("waiting for the other run to end")
 		}
+		r.monitor.Expect(worker.LoopRequests, "waiting for another run on this host", time.Minute)
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()

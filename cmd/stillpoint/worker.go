@@ -5,16 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
-	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"sync"
-	"syscall"
+	"sync/atomic"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/rs/zerolog"
 
 	"stillpoint/internal/config"
@@ -39,89 +36,227 @@ func (g *globals) configPath() string {
 	return config.DefaultPath
 }
 
-// Run is the worker's life.
+// life is what a worker has from its start to its end.
+type life struct {
+	path     string
+	file     *config.File
+	inForce  atomic.Pointer[config.File] // file, or what SIGHUP made of it
+	topic    *notify.Topic
+	manager  *manager
+	watchdog time.Duration
+	metrics  *metrics.Metrics
+	monitor  *worker.Monitor
+	teller   *teller
+	hup      chan os.Signal
+	log      zerolog.Logger
+}
+
+// work is what can be built once it is known who this is.
+type work struct {
+	loop   *worker.Loop
+	outbox *worker.Outbox
+	queue  *queue.Queue
+	reload *reloader
+}
+
+// Run is the worker's life. It is ready (Type=notify) when the freezes of a dead
+// worker are settled and the configuration is read, without a call to AWS: an
+// outage there is for /readyz, and no reason to be started again and again.
 func (workerCommand) Run(ctx context.Context, g *globals) error {
 	log, logs, err := g.logger()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = logs.Close() }()
-	f, err := config.Load(g.configPath())
-	if err != nil {
-		return coded(exitConfig, err)
-	}
-	if err := f.CheckWorker(); err != nil {
-		return coded(exitConfig, err)
-	}
-	cfg, id, err := identify(ctx, f)
+	f, err := loadForWorker(g.configPath())
 	if err != nil {
 		return err
 	}
-	log = log.With().Str("instance_id", id.InstanceID).Logger()
+	m := metrics.New(agent().Version)
+	l := &life{path: g.configPath(), file: f, manager: openManager(log), metrics: m, monitor: worker.NewMonitor(m.Observer()), watchdog: watchdogInterval(log), hup: hangups(), log: log}
+	defer l.manager.close()
+	l.teller = newTeller(l.monitor, l.manager)
+
 	if err := os.MkdirAll(f.RuntimeDir, 0o755); err != nil {
 		return hostError(fmt.Errorf("cannot make the runtime directory: %w", err))
 	}
-	life, err := journal.LockRun(filepath.Join(f.RuntimeDir, "worker.lock"))
+	lock, err := journal.LockRun(filepath.Join(f.RuntimeDir, "worker.lock"))
 	if err != nil {
 		return hostError(err)
 	}
-	defer func() { _ = life.Unlock() }()
-	j, err := journal.Open(f.StateDir, journal.Options{InstanceID: id.InstanceID, Now: clock(), Log: log})
-	if err != nil {
-		return hostError(err)
+	defer func() { _ = lock.Unlock() }()
+	if err := l.manager.waiting("thawing what a dead worker left frozen", func() error { return settleFreezes(ctx, f, log) }); err != nil {
+		return err
 	}
 
-	m := metrics.New(agent().Version)
-	client := ebs.New(cfg, id.InstanceID)
-	client.OnError = m.EC2Error
-	run, err := newRunner(f, id, client, m.Frozen, log)
+	cfg, err := awsConfig(ctx, f.Region)
 	if err != nil {
 		return err
 	}
-	q := queue.New(cfg, queue.Config{URL: f.QueueURL, DeadLetterURL: f.DeadLetterQueueURL})
-	topic, err := notify.New(cfg, f.TopicARN)
-	if err != nil {
+	id := messages.Identity{InstanceID: f.InstanceID, Region: cfg.Region, Agent: agent()}
+	if err := noMetadata(cfg, id); err != nil {
+		return err
+	}
+	if l.topic, err = notify.New(cfg, f.TopicARN); err != nil {
 		return coded(exitConfig, err)
 	}
-	monitor := worker.NewMonitor(m.Observer())
-	outbox := &worker.Outbox{Journal: j, Publisher: topic, Tagger: client, Monitor: monitor, Log: log, Now: clock()}
-	loop := &worker.Loop{
-		Queue: q, AllowSources: f.AllowEventSources, Monitor: monitor, Log: log, Now: clock(),
-		Handler: &worker.Handler{Identity: id, Runner: run, Journal: j, Publisher: topic, Outbox: outbox, Monitor: monitor, Log: log, Now: clock()},
+	if _, err := newRunner(f, id, nil, nil, log); err != nil { // whoever this is, the plans must make sense
+		return err
 	}
-	loop.Between = reloader(g, f, id, client, m.Frozen, loop, log)
-	for name := range f.Plans {
-		if at, err := j.LastSuccess(name); err == nil {
-			m.LastSuccess(name, at)
+	var w *work
+	if missing(cfg.Region, id.InstanceID) == "" {
+		if w, err = l.build(cfg, id); err != nil {
+			return err
 		}
 	}
-	stopHTTP, err := serveHTTP(ctx, f.HTTPAddr, m.Handler(monitor.Status), log)
+	stopHTTP, err := serveHTTP(ctx, f.HTTPAddr, m.Handler(l.monitor.Status), l.monitor, log)
 	if err != nil {
-		return coded(exitConfig, err)
+		return err
 	}
 	defer stopHTTP()
+	l.use(f)
+	return l.live(ctx, cfg, id, w)
+}
 
-	log.Info().Str("version", agent().Version).Str("region", id.Region).Str("queue_url", f.QueueURL).Msg("worker started")
-	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
-	check, stopCheck := context.WithTimeout(ctx, startCheck)
-	if err := q.Check(check); err != nil {
+// use is told of each file that comes into force.
+func (l *life) use(f *config.File) {
+	l.inForce.Store(f)
+	checkWatchdog(l.watchdog, f, l.log)
+	l.log.Info().Str("stop_within", stopBudget(f).String()).
+		Msgf("a stop takes no longer than stop_within; TimeoutStopSec=%d in the unit leaves room for it", timeoutStopSec(f))
+}
+
+// build makes what takes requests. Its error is one of the host.
+func (l *life) build(cfg aws.Config, id messages.Identity) (*work, error) {
+	log := l.log.With().Str("instance_id", id.InstanceID).Logger()
+	j, err := journal.Open(l.file.StateDir, journal.Options{InstanceID: id.InstanceID, Now: clock(), Log: log})
+	if err != nil {
+		return nil, hostError(err)
+	}
+	client := ebs.New(cfg, id.InstanceID)
+	client.OnError = l.metrics.EC2Error
+	frozen := func(on bool) {
+		l.metrics.Frozen(on)
+		l.teller.setFrozen(on)
+	}
+	runnerFor := func(f *config.File) (*runner, error) {
+		run, err := newRunner(f, id, client, frozen, log)
+		if err != nil {
+			return nil, err
+		}
+		run.announce(l.monitor)
+		for name := range f.Plans {
+			if at, err := j.LastSuccess(name); err == nil {
+				l.metrics.LastSuccess(name, at)
+				l.monitor.Succeeded(at)
+			}
+		}
+		return run, nil
+	}
+	run, err := runnerFor(l.file)
+	if err != nil {
+		return nil, err
+	}
+	w := &work{queue: queue.New(cfg, queue.Config{URL: l.file.QueueURL, DeadLetterURL: l.file.DeadLetterQueueURL})}
+	w.outbox = &worker.Outbox{Journal: j, Publisher: l.topic, Tagger: client, Monitor: l.monitor, Log: log, Now: clock()}
+	w.loop = &worker.Loop{
+		Queue: w.queue, AllowSources: l.file.AllowEventSources, Monitor: l.monitor, Log: log, Now: clock(),
+		Handler: &worker.Handler{Identity: id, Runner: run, Journal: j, Publisher: l.topic, Outbox: w.outbox, Monitor: l.monitor, Log: log, Now: clock()},
+	}
+	w.reload = &reloader{
+		path: l.path, start: l.file, build: runnerFor, loop: w.loop, monitor: l.monitor, manager: l.manager, used: l.use, log: log, hup: l.hup,
+	}
+	w.loop.Between = w.reload.between
+	return w, nil
+}
+
+// live tells that the worker is ready, and works until ctx ends and what is in
+// hand is settled, or the stop's time is up. w is nil where it is not known yet
+// who this is.
+func (l *life) live(ctx context.Context, cfg aws.Config, id messages.Identity, w *work) error {
+	var beside sync.WaitGroup
+	rest, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer beside.Wait()
+	defer end()
+	l.manager.ready("started")
+	guard := &watchdog{
+		interval: l.watchdog, log: l.log, feed: func() { l.manager.send("WATCHDOG=1") },
+		stalled: func(now time.Time) []string { return l.monitor.Status().Stalled(now) },
+	}
+	if l.manager != nil {
+		beside.Go(func() { guard.run(rest) })
+		told, stopTelling := context.WithCancel(ctx) // what is said after STOPPING=1 is that
+		defer stopTelling()
+		beside.Go(func() { l.teller.run(told) })
+	}
+	overdue := make(chan struct{})
+	beside.Go(func() {
+		select {
+		case <-rest.Done():
+			return
+		case <-ctx.Done():
+		}
+		within := stopBudget(l.inForce.Load())
+		l.manager.stopping(within + logFlushWait)
+		l.log.Info().Str("within", within.String()).Msg("stopping: waiting for the poll or the request in hand")
+		select {
+		case <-rest.Done():
+		case <-time.After(within):
+			close(overdue)
+		}
+	})
+
+	result := make(chan error, 1)
+	go func() { result <- l.work(ctx, rest, cfg, id, w) }()
+	select {
+	case err := <-result:
+		if err == nil {
+			l.log.Info().Msg("worker stopped")
+		}
+		return err
+	case <-overdue:
+		s := l.monitor.Status()
+		return fmt.Errorf("cannot stop in time: left behind: %s: the message comes back, and what is frozen or locked is let go with this process", statusLine(s, l.teller.frozen.Load(), time.Now()))
+	}
+}
+
+// work finds out who this is, where that is not known, and takes requests until ctx ends.
+func (l *life) work(ctx, rest context.Context, cfg aws.Config, id messages.Identity, w *work) error {
+	if w == nil {
+		err := awaitIdentity(ctx, &cfg, &id, l.monitor, l.log)
+		if err != nil {
+			return nil //nolint:nilerr // ctx has ended: stopped before it was known
+		}
+		if w, err = l.build(cfg, id); err != nil {
+			return err
+		}
+	}
+	log := w.loop.Log
+	log.Info().Str("version", agent().Version).Str("region", id.Region).Str("queue_url", l.file.QueueURL).Msg("worker started")
+	// The outbox goes on until the loop has ended, so that the last result has its chance.
+	rest, end := context.WithCancel(rest)
+	var beside sync.WaitGroup
+	beside.Go(func() { w.outbox.Run(rest) })
+	beside.Go(func() { w.reload.run(ctx) })
+	beside.Go(func() { l.lookAtQueue(ctx, w.queue, log) })
+	w.loop.Run(ctx)
+	end()
+	beside.Wait()
+	return nil
+}
+
+// lookAtQueue asks SQS whether the queue is there: a poll of an empty one takes
+// 20 s to say so.
+func (l *life) lookAtQueue(ctx context.Context, q *queue.Queue, log zerolog.Logger) {
+	check, cancel := context.WithTimeout(ctx, startCheck)
+	defer cancel()
+	err := q.Check(check)
+	switch {
+	case err == nil:
+		l.monitor.Answered(time.Now())
+	case ctx.Err() == nil:
 		log.Warn().Err(err).Msg("cannot read the queue's attributes: allow sqs:GetQueueAttributes and check queue_url; trying to poll all the same")
 	}
-	stopCheck()
-	// The outbox goes on until the loop has ended, so that the last result has its chance.
-	rest, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var wg sync.WaitGroup
-	wg.Go(func() { outbox.Run(rest) })
-	go func() {
-		<-ctx.Done()
-		_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
-		log.Info().Msg("stopping: waiting for the poll or the request in hand")
-	}()
-	loop.Run(ctx)
-	cancel()
-	wg.Wait()
-	log.Info().Msg("worker stopped")
-	return nil
 }
 
 // hostError gives what is wrong with the host's directories and locks its exit code.
@@ -129,71 +264,11 @@ func hostError(err error) error {
 	switch {
 	case errors.As(err, new(*journal.BusyError)):
 		return coded(exitBusy, err)
-	case errors.As(err, new(*journal.DirError)), errors.As(err, new(*journal.ForeignError)):
+	case errors.As(err, new(*journal.DirError)), errors.As(err, new(*journal.UnclaimedError)):
 		return coded(exitConfig, err)
 	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
 		return fmt.Errorf("%w: run it as root", err)
 	default:
 		return err
 	}
-}
-
-// reloader makes the function that exchanges the plans on SIGHUP, between
-// requests. A file that is wrong leaves the old one in force. What the worker
-// is built on (queue, topic, directories, address) needs a restart.
-func reloader(g *globals, f *config.File, id messages.Identity, client *ebs.Client, frozen func(bool), loop *worker.Loop, log zerolog.Logger) func() {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	return func() {
-		select {
-		case <-hup:
-		default:
-			return
-		}
-		next, err := config.Load(g.configPath())
-		if err == nil {
-			err = next.CheckWorker()
-		}
-		var run *runner
-		if err == nil {
-			if fixed(next) != fixed(f) {
-				log.Warn().Msg("queues, topic, region, instance_id, directories and http_addr change with a restart only")
-			}
-			// The journal and the locks stay where they are, and so must what is never frozen.
-			next.StateDir, next.RuntimeDir = f.StateDir, f.RuntimeDir
-			run, err = newRunner(next, id, client, frozen, log)
-		}
-		if err != nil {
-			log.Error().Err(err).Msg("cannot use the changed configuration: the old one stays in force")
-			return
-		}
-		loop.Handler.Runner, loop.AllowSources = run, next.AllowEventSources
-		log.Info().Msg("configuration read again")
-	}
-}
-
-// fixed is what a worker is built on, and cannot change while it runs.
-func fixed(f *config.File) [8]string {
-	return [8]string{f.QueueURL, f.DeadLetterQueueURL, f.TopicARN, f.Region, f.InstanceID, f.StateDir, f.RuntimeDir, f.HTTPAddr}
-}
-
-// serveHTTP serves metrics and health until the returned function is called; addr "" is none.
-func serveHTTP(ctx context.Context, addr string, h http.Handler, log zerolog.Logger) (stop func(), err error) {
-	if addr == "" {
-		return func() {}, nil
-	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("cannot serve metrics: %w (http_addr in the file; \"\" turns it off)", err)
-	}
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			log.Error().Err(err).Msg("cannot serve metrics any more")
-		}
-	})
-	log.Info().Str("http_addr", l.Addr().String()).Msg("serving metrics and health")
-	return func() { _ = s.Close(); wg.Wait() }, nil
 }

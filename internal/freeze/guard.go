@@ -120,6 +120,9 @@ func (g *Guard) Settle(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
+// Owe implements snapshot.Guard. The record does not say so yet.
+func (g *Guard) Owe(bool) {}
+
 // Freeze freezes all file systems, or returns an error and none is left
 // frozen. The guardian thaws at the deadline, which counts on CLOCK_BOOTTIME
 // from now on. Where the kernel has not answered FIFREEZE when ctx ends, Freeze

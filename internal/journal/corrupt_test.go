@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"stillpoint/internal/snapshot"
 	"stillpoint/messages"
 )
@@ -199,5 +201,99 @@ func TestTheOutboxIsBoundedAndKeepsFailuresLongest(t *testing.T) {
 	}
 	if last := waiting[len(waiting)-1]; last.AttemptID != "a-"+string(rune('A'+39)) {
 		t.Errorf("the newest is %s", last.AttemptID)
+	}
+}
+
+// Every file of the journal, cut at every length and with each of its bytes
+// turned: nothing panics, nothing wrong is read, and the other request is there.
+func TestNoDamageIsTakenForARecord(t *testing.T) {
+	base := filepath.Join(t.TempDir(), "state")
+	j := open(t, base, Options{})
+	ok(t, j.Record(delivery("open", "nightly"), "m-0").Intend(ctx, "a-0", []string{"vol-1"}))
+	for _, id := range []string{"one", "two"} {
+		ok(t, j.Finish(result(id, "a-"+id, messages.Failed, time.Now()), []snapshot.PendingTags{{SnapshotID: "snap-" + id}}))
+	}
+	ok(t, j.Finish(result("three", "a-3", messages.Succeeded, time.Now()), nil))
+	ok(t, j.Close())
+	for _, path := range []string{j.requestPath("one"), j.requestPath("open"), j.path(outboxDir, outboxFiles(t, j)[0]), j.tagPath("snap-one"), j.planPath("nightly")} {
+		whole, err := os.ReadFile(path)
+		ok(t, err)
+		var spoiled [][]byte
+		for n := range whole {
+			turned := append([]byte(nil), whole...)
+			turned[n] ^= 1 << (n % 8)
+			spoiled = append(spoiled, whole[:n], turned)
+		}
+		for i, data := range spoiled {
+			ok(t, os.WriteFile(path, data, 0o600))
+			everything(t, j, i)
+			aside, err := filepath.Glob(path + ".*")
+			ok(t, err)
+			var v map[string]any
+			err = decode(data, &v)
+			if err == nil || len(aside) == 0 && !errors.As(err, new(*formatError)) {
+				t.Fatalf("%s, damaged so: %q, was read", path, data)
+			}
+			for _, a := range aside {
+				ok(t, os.Remove(a))
+			}
+		}
+		ok(t, os.WriteFile(path, whole, 0o600))
+	}
+}
+
+// everything reads all that there is; what is wrong may only be missing.
+func everything(t *testing.T, j *Journal, i int) {
+	t.Helper()
+	j.behind = i%16 == 0 // as a start would
+	for _, id := range []string{"one", "open"} {
+		if e, err := j.Load(id); err == nil && (e.RequestID != id || e.Result != nil && e.Result.RequestID != id) {
+			t.Fatalf("%s is %+v", id, e)
+		}
+	}
+	if e, err := j.Load("two"); err != nil || e.Result == nil || e.Result.AttemptID != "a-two" {
+		t.Fatalf("the other request: %+v, %v", e, err)
+	}
+	found, _ := j.Unfinished()
+	for _, e := range found {
+		if e.RequestID != "open" && e.RequestID != "one" {
+			t.Fatalf("unfinished: %+v", e)
+		}
+	}
+	waiting, _ := j.Outbox()
+	for _, r := range waiting {
+		if r.RequestID != "one" && r.RequestID != "two" && r.RequestID != "three" {
+			t.Fatalf("waiting: %+v", r)
+		}
+	}
+	if len(waiting) < 2 {
+		t.Fatalf("%d results wait", len(waiting))
+	}
+	if owed, _ := j.Owed(); len(owed) < 1 {
+		t.Fatal("a debt of another snapshot is gone")
+	}
+	_, _ = j.LastSuccess("nightly")
+}
+
+func TestAResultThatSNSNeverTakesIsDroppedInTheEnd(t *testing.T) {
+	now := time.Now()
+	log := &strings.Builder{}
+	o := Options{Now: func() time.Time { return now }, Log: zerolog.New(log)}
+	j := open(t, filepath.Join(t.TempDir(), "state"), o)
+	ok(t, j.Finish(result("one", "a-1", messages.Failed, now), nil))
+	now = now.Add(13 * 24 * time.Hour)
+	ok(t, j.Finish(result("two", "a-2", messages.Failed, now), nil))
+	if ids := eventIDs(t, j); len(ids) != 2 {
+		t.Fatalf("dropped too early: %v", ids)
+	}
+	now = now.Add(36 * time.Hour)
+	if ids := eventIDs(t, j); len(ids) != 1 {
+		t.Fatalf("outbox %v", ids)
+	}
+	if !strings.Contains(log.String(), `"request_id":"one"`) {
+		t.Errorf("nobody hears of it: %s", log)
+	}
+	if e, err := j.Load("one"); err != nil || e.Result == nil {
+		t.Errorf("the request is forgotten with it: %+v, %v", e, err)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // The byte that Sending writes is not synced: it must outlive the process all the same.
 func TestSendingSurvivesSIGKILL(t *testing.T) {
 	if dir := os.Getenv("SENDING_CHILD"); dir != "" { // the worker that is killed
-		rec := open(t, dir, Options{}).Record("r", "nightly")
+		rec := open(t, dir, Options{}).Record(delivery("r", "nightly"), "m-1")
 		ok(t, rec.Intend(ctx, "a-1", []string{"vol-1"}))
 		rec.Sending()
 		_, _ = os.Stdout.WriteString("sending\n")

@@ -43,7 +43,7 @@ func (j *Journal) succeeded(plan string, at time.Time) error {
 	if err == nil && !at.After(before) {
 		return nil
 	}
-	return write(j.planPath(plan), success{Plan: plan, At: at})
+	return j.write(j.planPath(plan), success{Plan: plan, At: at})
 }
 
 func (j *Journal) tagPath(snapshotID string) string {
@@ -63,7 +63,7 @@ func (j *Journal) owe(owed []snapshot.PendingTags) error {
 			tags = map[string]string{}
 		}
 		maps.Copy(tags, p.Tags)
-		if err := write(j.tagPath(p.SnapshotID), snapshot.PendingTags{SnapshotID: p.SnapshotID, Tags: tags}); err != nil {
+		if err := j.write(j.tagPath(p.SnapshotID), snapshot.PendingTags{SnapshotID: p.SnapshotID, Tags: tags}); err != nil {
 			return err
 		}
 	}

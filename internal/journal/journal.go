@@ -25,8 +25,14 @@ type Options struct {
 	// the oldest successes go first and failures last. Zero: 64 MiB.
 	MaxOutboxBytes int64
 	// InstanceID binds the directory to one instance, at the first Open with
-	// one; another one's is refused with a *ForeignError. "": no such check.
+	// one; what is another's is set aside, and the error is an *UnclaimedError
+	// until Claim was called. "": no such check.
 	InstanceID string
+	// Region is noted beside InstanceID.
+	Region string
+	// KeepResults is for how long a result waits that SNS does not take; it is
+	// dropped then, with an error in the log. Zero: 14 days.
+	KeepResults time.Duration
 	// BootID tells one run of the kernel from another; "": the kernel's own.
 	BootID string
 	// Now is the clock; nil: time.Now.
@@ -48,6 +54,7 @@ type Journal struct {
 	behind   bool    // an outbox entry may not have been carried over yet
 	current  *record // the attempt whose descriptor is open
 	pruned   time.Time
+	searched bool // Unfinished has read every request once
 }
 
 var _ worker.Journal = (*Journal)(nil)
@@ -61,25 +68,41 @@ func (e *DirError) Error() string {
 	return fmt.Sprintf("cannot use %s: %s: %s", e.Dir, e.Problem, e.Fix)
 }
 
-// ForeignError says that the directory belongs to another instance: this one
-// is a clone, or the directory was copied.
-type ForeignError struct {
-	Dir, Owner, Instance string
-}
-
-func (e *ForeignError) Error() string {
-	return fmt.Sprintf("cannot use %s: it belongs to instance %s and this is %s: move it away, and start with an empty one", e.Dir, e.Owner, e.Instance)
-}
-
 // Open opens the journal in dir, creating it where it is missing, and makes up
 // for what a crash left half done. The error is a *DirError where others could
-// read or change it, a *ForeignError where it is another instance's.
+// read or change it, an *UnclaimedError where it was another instance's.
 func Open(dir string, o Options) (*Journal, error) {
+	j, err := openDir(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.bind(); err != nil {
+		return nil, err
+	}
+	if err := prepareFolders(dir); err != nil {
+		return nil, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.behind = true
+	err = j.catchUp()
+	j.prune()
+	if err != nil { // on a full disk, what can be read can be published all the same
+		j.options.Log.Error().Err(err).Msg("cannot repair the journal yet: trying again whenever it is used")
+	}
+	return j, nil
+}
+
+// openDir makes or checks the directory itself.
+func openDir(dir string, o Options) (*Journal, error) {
 	if o.Keep == 0 {
 		o.Keep = 30 * 24 * time.Hour
 	}
 	if o.MaxOutboxBytes == 0 {
 		o.MaxOutboxBytes = 64 << 20
+	}
+	if o.KeepResults == 0 {
+		o.KeepResults = 14 * 24 * time.Hour
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -92,19 +115,11 @@ func Open(dir string, o Options) (*Journal, error) {
 		}
 		j.boot = strings.TrimSpace(string(id))
 	}
-	if err := prepare(dir); err != nil {
-		return nil, err
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot create %s: %w", dir, err)
 	}
-	if err := j.bind(); err != nil {
+	if err := check(dir); err != nil {
 		return nil, err
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.behind = true
-	err := j.catchUp()
-	j.prune()
-	if err != nil { // on a full disk, what can be read can be published all the same
-		o.Log.Error().Err(err).Msg("cannot repair the journal yet: trying again whenever it is used")
 	}
 	return j, nil
 }
@@ -125,14 +140,8 @@ func (j *Journal) release() error {
 	return err
 }
 
-// prepare makes or checks the directory and its folders.
-func prepare(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("cannot create %s: %w", dir, err)
-	}
-	if err := check(dir); err != nil {
-		return err
-	}
+// prepareFolders makes or checks the folders.
+func prepareFolders(dir string) error {
 	for _, name := range []string{requestsDir, sentDir, outboxDir, tagsDir, plansDir} {
 		sub := filepath.Join(dir, name)
 		if err := os.Mkdir(sub, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -159,29 +168,6 @@ func check(dir string) error {
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return &DirError{dir, fmt.Sprintf("its mode is %04o, which lets others in", mode), "chmod 0700 " + dir}
-	}
-	return nil
-}
-
-type binding struct {
-	InstanceID string `json:"instanceId"`
-}
-
-// bind ties the directory to the instance.
-func (j *Journal) bind() error {
-	if j.options.InstanceID == "" {
-		return nil
-	}
-	path := filepath.Join(j.dir, "instance"+suffix)
-	var b binding
-	err := read(path, &b)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return write(path, binding{j.options.InstanceID})
-	case err != nil:
-		return fmt.Errorf("cannot tell which instance %s belongs to: %w", j.dir, err)
-	case b.InstanceID != j.options.InstanceID:
-		return &ForeignError{j.dir, b.InstanceID, j.options.InstanceID}
 	}
 	return nil
 }

@@ -33,6 +33,10 @@ func open(t testing.TB, dir string, o Options) *Journal {
 	return j
 }
 
+func delivery(id, plan string) messages.Delivery {
+	return messages.Delivery{Request: messages.Request{RequestID: id, Plan: plan}, Source: messages.SourceSQS, RequestedAt: time.Now().UTC()}
+}
+
 func result(id, attemptID string, s messages.Status, at time.Time) *messages.Result {
 	d := messages.Delivery{Request: messages.Request{RequestID: id, Plan: "nightly"}, Source: messages.SourceSQS, RequestedAt: at}
 	r := self.Result(d, at)
@@ -75,7 +79,7 @@ func TestEveryStepSurvivesACrash(t *testing.T) {
 	if e.RequestID != id || e.Plan != "" || e.Attempts != nil || e.Result != nil {
 		t.Fatalf("an unknown id: %+v", e)
 	}
-	rec := j.Record(id, "nightly")
+	rec := j.Record(delivery(id, "nightly"), "m-1")
 
 	ok(t, rec.Intend(ctx, "a-1", nil))
 	e, err = open(t, dir, Options{}).Load(id)
@@ -147,7 +151,7 @@ func TestEveryStepSurvivesACrash(t *testing.T) {
 func TestOpenCarriesOverWhatACrashLeftOut(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	j := open(t, dir, Options{})
-	rec := j.Record("r", "nightly")
+	rec := j.Record(delivery("r", "nightly"), "m-1")
 	ok(t, rec.Intend(ctx, "a-1", []string{"vol-1"}))
 	rec.Sending()
 	before, err := os.ReadFile(j.requestPath("r"))
@@ -251,7 +255,7 @@ func TestSentIsBelievedWithinOneRunOfTheKernelOnly(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "state")
 			j := open(t, dir, Options{})
-			ok(t, j.Record("r", "nightly").Intend(ctx, "a-1", tc.volumes))
+			ok(t, j.Record(delivery("r", "nightly"), "m-1").Intend(ctx, "a-1", tc.volumes))
 			if tc.lost {
 				ok(t, os.Remove(j.sentPath("r", "a-1")))
 			}
@@ -268,7 +272,7 @@ func TestSettledKnowsWhetherItWasSent(t *testing.T) {
 	for _, sent := range []bool{false, true} {
 		dir := filepath.Join(t.TempDir(), "state")
 		j := open(t, dir, Options{})
-		rec := j.Record("r", "nightly")
+		rec := j.Record(delivery("r", "nightly"), "m-1")
 		ok(t, rec.Intend(ctx, "a-1", []string{"vol-1"}))
 		if sent {
 			rec.Sending()
@@ -285,7 +289,7 @@ func TestSettledKnowsWhetherItWasSent(t *testing.T) {
 
 func TestSendingAllocatesNothing(t *testing.T) {
 	j := open(t, filepath.Join(t.TempDir(), "state"), Options{})
-	rec := j.Record("r", "nightly")
+	rec := j.Record(delivery("r", "nightly"), "m-1")
 	ok(t, rec.Intend(ctx, "a-1", []string{"vol-1"}))
 	j.mu.Lock() // nor does it wait for the journal
 	defer j.mu.Unlock()
@@ -296,8 +300,8 @@ func TestSendingAllocatesNothing(t *testing.T) {
 
 func TestSendingWithoutAnIntentIsReported(t *testing.T) {
 	j := open(t, filepath.Join(t.TempDir(), "state"), Options{})
-	ok(t, j.Record("r", "nightly").Intend(ctx, "a-1", nil))
-	rec := j.Record("r", "nightly")
+	ok(t, j.Record(delivery("r", "nightly"), "m-1").Intend(ctx, "a-1", nil))
+	rec := j.Record(delivery("r", "nightly"), "m-1")
 	rec.Sending()
 	if err := rec.Settled(ctx, result("r", "a-1", messages.Failed, time.Now())); err == nil {
 		t.Error("nobody hears of it")
@@ -321,7 +325,7 @@ func TestFileNamesHoldNothingOfTheRequest(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	j := open(t, dir, Options{})
 	const id = "../../etc/evil"
-	ok(t, j.Record(id, "../plan").Intend(ctx, "../attempt", []string{"vol"}))
+	ok(t, j.Record(delivery(id, "../plan"), "m-1").Intend(ctx, "../attempt", []string{"vol"}))
 	r := result(id, "../attempt", messages.Succeeded, time.Now())
 	ok(t, j.Finish(r, []snapshot.PendingTags{{SnapshotID: "../snap"}}))
 	ok(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -367,17 +371,5 @@ func TestOpenRefusesADirectoryOfOthers(t *testing.T) {
 	}
 	if _, err := Open(file, Options{}); err == nil {
 		t.Error("a file was taken for a directory")
-	}
-}
-
-func TestTheDirectoryBelongsToOneInstance(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "state")
-	open(t, dir, Options{InstanceID: "i-0a"})
-	open(t, dir, Options{InstanceID: "i-0a"})
-	open(t, dir, Options{})
-	_, err := Open(dir, Options{InstanceID: "i-0b"})
-	var foreign *ForeignError
-	if !errors.As(err, &foreign) || foreign.Owner != "i-0a" || foreign.Instance != "i-0b" {
-		t.Fatalf("%v", err)
 	}
 }

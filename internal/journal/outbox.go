@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -96,7 +97,7 @@ func (j *Journal) enqueue(w waiting, replace bool) (name string, err error) {
 	}
 	j.lastTime = max(j.lastTime+1, j.options.Now().UnixNano())
 	name = fmt.Sprintf("%020d-%s%s", j.lastTime, w.Result.EventID, suffix)
-	if err := write(j.path(outboxDir, name), w); err != nil {
+	if err := j.write(j.path(outboxDir, name), w); err != nil {
 		return "", err
 	}
 	if len(old) > 0 {
@@ -158,6 +159,9 @@ func (j *Journal) each(f func(name string, time int64, w *waiting) error) error 
 func (j *Journal) Outbox() ([]*messages.Result, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.options.Now().Sub(j.pruned) > pruneEvery {
+		j.prune()
+	}
 	var results []*messages.Result
 	err := j.each(func(_ string, _ int64, w *waiting) error {
 		results = append(results, w.Result)
@@ -235,12 +239,30 @@ func (j *Journal) carryOver(t int64, w *waiting) error {
 			q.Plan = w.Result.Plan
 		}
 		q.Result, q.Finished = w.Result, t
-		if err := write(j.requestPath(q.RequestID), q); err != nil {
+		if err := j.write(j.requestPath(q.RequestID), q); err != nil {
 			return err
 		}
 		return j.forget(q)
 	}
 	return j.owe(w.Owed)
+}
+
+// giveUp drops an entry that SNS has not taken for KeepResults. What the other
+// files must still learn from it is not dropped.
+func (j *Journal) giveUp(name string, now time.Time) {
+	stamp, _, _ := strings.Cut(name, "-")
+	t, err := strconv.ParseInt(stamp, 10, 64)
+	if err != nil || j.behind || now.Sub(time.Unix(0, t)) < j.options.KeepResults {
+		return
+	}
+	path := j.path(outboxDir, name)
+	log := j.options.Log.Error()
+	var w waiting
+	if read(path, &w) == nil && w.Result != nil {
+		log.Str("request_id", w.Result.RequestID).Str("status", string(w.Result.Status)).Str("event_id", w.Result.EventID)
+	}
+	log.Err(remove(path)).Str("entry", name).Time("since", time.Unix(0, t).UTC()).
+		Msg("SNS has not taken a result for too long: it is dropped, and was never published; look at the topic and at sns:Publish")
 }
 
 // makeRoom keeps the outbox within its bound: successes go first, failures

@@ -82,7 +82,7 @@ func (m *model) intend(t *rapid.T) {
 	m.id = m.pick(t)
 	m.seq++
 	m.attempt = fmt.Sprint("a-", m.seq)
-	m.record = m.j.Record(m.id, "nightly")
+	m.record = m.j.Record(delivery(m.id, "nightly"), "m-1")
 	m.fail(t, m.record.Intend(ctx, m.attempt, []string{"vol"}))
 	m.sent[m.attempt] = false
 }

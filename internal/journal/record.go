@@ -29,11 +29,12 @@ const (
 type record struct {
 	journal   *Journal
 	requestID string
-	plan      string
+	origin    origin
 
 	attemptID string
 	file      *os.File // open from Intend to Settled
 	sent      bool
+	sentAt    time.Time
 	sendErr   error
 }
 
@@ -44,13 +45,16 @@ var (
 )
 
 // Record implements worker.Journal. It ends the record that was given out before.
-func (j *Journal) Record(requestID, plan string) snapshot.Record {
+func (j *Journal) Record(d messages.Delivery, messageID string) snapshot.Record {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if err := j.release(); err != nil {
 		j.options.Log.Warn().Err(err).Msg("cannot close the file of an earlier attempt")
 	}
-	j.current = &record{journal: j, requestID: requestID, plan: plan}
+	j.current = &record{
+		journal: j, requestID: d.Request.RequestID,
+		origin: origin{Request: d.Request, Source: d.Source, RequestedAt: d.RequestedAt, MessageID: messageID},
+	}
 	return j.current
 }
 
@@ -60,6 +64,11 @@ func (r *record) Intend(_ context.Context, attemptID string, volumeIDs []string)
 	j := r.journal
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	// What follows the window must find room, or an attempt would be held that
+	// nobody can write down. What is written here leaves that room alone.
+	if err := j.keepRoom(); err != nil {
+		return err
+	}
 	if r.attemptID != attemptID || r.file == nil {
 		if err := r.open(attemptID); err != nil {
 			return fmt.Errorf("cannot prepare the file that says whether the create call was sent: %w", err)
@@ -70,7 +79,8 @@ func (r *record) Intend(_ context.Context, attemptID string, volumeIDs []string)
 		return err
 	}
 	i := find(q, attemptID)
-	if i < 0 {
+	first := i < 0
+	if first {
 		if len(q.Attempts) >= maxAttempts {
 			return fmt.Errorf("request %s has %d attempts already", r.requestID, len(q.Attempts))
 		}
@@ -80,9 +90,13 @@ func (r *record) Intend(_ context.Context, attemptID string, volumeIDs []string)
 		})
 		i = len(q.Attempts) - 1
 	}
-	q.Plan = r.plan
+	q.Plan, q.Origin = r.origin.Request.Plan, &r.origin
 	q.Attempts[i].VolumeIDs = slices.Clone(volumeIDs)
-	return write(j.requestPath(r.requestID), q)
+	err = write(j.requestPath(r.requestID), q)
+	if err != nil && first { // an attempt that nobody knows of leaves nothing behind
+		err = errors.Join(err, r.close(), ignoreMissing(os.Remove(j.sentPath(r.requestID, attemptID))))
+	}
+	return err
 }
 
 // open makes the one-byte file, durable and with its block allocated, so that
@@ -103,9 +117,9 @@ func (r *record) open(attemptID string) error {
 		err = syncDir(filepath.Dir(path))
 	}
 	if err != nil {
-		return errors.Join(err, f.Close())
+		return errors.Join(err, f.Close(), ignoreMissing(os.Remove(path)))
 	}
-	r.file, r.attemptID, r.sent, r.sendErr = f, attemptID, false, nil
+	r.file, r.attemptID, r.sent, r.sentAt, r.sendErr = f, attemptID, false, time.Time{}, nil
 	return nil
 }
 
@@ -116,7 +130,7 @@ func (r *record) Sending() {
 		r.sendErr = errors.New("the create call was sent without an intent")
 		return
 	}
-	r.sent = true
+	r.sent, r.sentAt = true, time.Now()
 	if _, err := r.file.WriteAt(sentByte, 0); err != nil {
 		r.sendErr = fmt.Errorf("cannot note that the create call is being sent: %w", err)
 	}
@@ -138,11 +152,11 @@ func (r *record) Settled(_ context.Context, result *messages.Result) error {
 	}
 	a := &q.Attempts[i]
 	if r.attemptID == a.ID {
-		a.Sent, a.SentKnown = r.sent, true
+		a.Sent, a.SentAt, a.SentKnown = r.sent, r.sentAt.UTC(), true
 	}
 	j.learnSent(r.requestID, a) // where it is an earlier run's
 	a.Settled = result
-	if err := write(j.requestPath(r.requestID), q); err != nil {
+	if err := j.write(j.requestPath(r.requestID), q); err != nil {
 		return err
 	}
 	return errors.Join(r.sendErr, r.close())

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
 
 	"stillpoint/internal/snapshot"
 	"stillpoint/messages"
@@ -18,9 +20,20 @@ type request struct {
 	Plan      string           `json:"plan"`
 	Attempts  []attempt        `json:"attempts"`
 	Result    *messages.Result `json:"result,omitzero"`
+	// Origin is the request as it came last; nil in a file of an earlier
+	// version, and where no attempt was made.
+	Origin *origin `json:"origin,omitzero"`
 	// Finished is the time of the outbox entry that Result came with: an
 	// older entry does not replace it.
 	Finished int64 `json:"finished,omitzero"`
+}
+
+// origin is what settles a request that its message does not bring back.
+type origin struct {
+	Request     messages.Request `json:"request"`
+	Source      messages.Source  `json:"source"`
+	RequestedAt time.Time        `json:"requestedAt"`
+	MessageID   string           `json:"messageId"`
 }
 
 type attempt struct {
@@ -52,12 +65,57 @@ func (j *Journal) Load(requestID string) (*worker.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &worker.Entry{RequestID: requestID, Plan: q.Plan, Result: q.Result}
+	return j.entry(q), nil
+}
+
+func (j *Journal) entry(q *request) *worker.Entry {
+	e := &worker.Entry{RequestID: q.RequestID, Plan: q.Plan, Result: q.Result}
+	if o := q.Origin; o != nil {
+		e.Delivery = messages.Delivery{Request: o.Request, Source: o.Source, RequestedAt: o.RequestedAt}
+		e.MessageID = o.MessageID
+	}
 	for _, a := range q.Attempts {
-		j.learnSent(requestID, &a)
+		j.learnSent(q.RequestID, &a)
 		e.Attempts = append(e.Attempts, a.Attempt)
 	}
-	return e, nil
+	return e
+}
+
+// Unfinished implements worker.Journal.
+func (j *Journal) Unfinished() ([]*worker.Entry, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.catchUp(); err != nil {
+		return nil, err
+	}
+	// An attempt has its byte until its request is finished: where there is none
+	// the requests need not be read. The first time they are all the same.
+	bytes, err := os.ReadDir(filepath.Join(j.dir, sentDir))
+	if err == nil && len(bytes) == 0 && j.searched {
+		return nil, nil
+	}
+	names, err := records(filepath.Join(j.dir, requestsDir))
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the requests: %w", err)
+	}
+	var found []*worker.Entry
+	var errs []error
+	for _, name := range names {
+		var q request
+		err := read(j.path(requestsDir, name), &q)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // pruned by another process
+		case err != nil:
+			errs = append(errs, err)
+		case q.Result == nil && len(q.Attempts) > 0 && name == digest(q.RequestID)+suffix:
+			found = append(found, j.entry(&q))
+		}
+	}
+	slices.SortFunc(found, func(a, b *worker.Entry) int {
+		return a.Attempts[0].StartedAt.Compare(b.Attempts[0].StartedAt)
+	})
+	j.searched = true
+	return found, errors.Join(errs...)
 }
 
 // load returns an empty request where there is no file.
@@ -78,22 +136,31 @@ func (j *Journal) load(requestID string) (*request, error) {
 
 func (j *Journal) learnSent(requestID string, a *attempt) {
 	if !a.SentKnown {
-		a.Sent, a.SentKnown = j.wasSent(requestID, *a), true
+		a.Sent, a.SentAt = j.wasSent(requestID, *a)
+		a.SentKnown = true
 	}
 }
 
 // wasSent reads the byte that Sending wrote. Where that cannot be relied on
 // (the kernel has been started anew since, or the file is gone) the answer is
 // the safe one: it may have been sent, if the attempt had come so far.
-func (j *Journal) wasSent(requestID string, a attempt) bool {
+// When is what the byte's file says; zero: not known.
+func (j *Journal) wasSent(requestID string, a attempt) (sent bool, when time.Time) {
 	if len(a.VolumeIDs) == 0 {
-		return false
+		return false, time.Time{}
 	}
 	if a.BootID != j.boot {
-		return true
+		return true, time.Time{}
 	}
-	data, err := os.ReadFile(j.sentPath(requestID, a.ID))
-	return err != nil || len(data) != 1 || data[0] != notSent
+	path := j.sentPath(requestID, a.ID)
+	data, err := os.ReadFile(path)
+	if err == nil && len(data) == 1 && data[0] == notSent {
+		return false, time.Time{}
+	}
+	if info, statErr := os.Stat(path); err == nil && statErr == nil {
+		when = info.ModTime().UTC()
+	}
+	return true, when
 }
 
 // forget removes what belongs to the attempts of a request that is done.
@@ -132,7 +199,10 @@ func (j *Journal) prune() {
 				if age < tmpKept { // another process may be writing it
 					continue
 				}
-			case isRecord && (folder == plansDir || folder == outboxDir): // never by age
+			case isRecord && folder == plansDir: // never by age
+				continue
+			case isRecord && folder == outboxDir:
+				j.giveUp(e.Name(), now)
 				continue
 			case age < j.options.Keep:
 				continue

@@ -2,7 +2,6 @@
 package metrics
 
 import (
-	"encoding/json"
 	"net/http"
 	"time"
 
@@ -13,12 +12,6 @@ import (
 	"stillpoint/messages"
 	"stillpoint/worker"
 )
-
-// pollWithin is how recent the last answered poll must be for /readyz.
-const pollWithin = 2 * time.Minute
-
-// outboxWithin is how long a result may wait for SNS before /readyz says so.
-const outboxWithin = 15 * time.Minute
 
 // Metrics are the contract's, on a registry of their own.
 type Metrics struct {
@@ -83,8 +76,13 @@ func (m *Metrics) Observer() worker.Observer {
 	}
 }
 
-// EC2Error counts an EC2 call that failed.
-func (m *Metrics) EC2Error(operation, code string) { m.ec2.WithLabelValues(operation, code).Inc() }
+// EC2Error counts an EC2 call that failed; code is "" where there was no answer.
+func (m *Metrics) EC2Error(operation, code string) {
+	if code == "" {
+		code = "unreachable"
+	}
+	m.ec2.WithLabelValues(operation, code).Inc()
+}
 
 // Frozen says whether file systems are frozen now. It takes no lock that
 // anything slow holds, so that it may be called inside the window.
@@ -131,49 +129,18 @@ func (m *Metrics) finished(r *messages.Result) {
 	}
 }
 
-// Handler serves /metrics, /healthz and /readyz.
+// Handler serves /metrics, /healthz (every loop gives signs of life) and /readyz
+// (requests can be taken, and results get out).
 func (m *Metrics) Handler(status func() worker.Status) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil, status()) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		s := status()
+		answer(w, s.Stalled(time.Now()), s)
+	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		s := status()
 		answer(w, unready(s, time.Now()), s)
 	})
 	return mux
-}
-
-// unready says what keeps the worker from doing its work; nothing: it is ready.
-func unready(s worker.Status, now time.Time) []string {
-	var why []string
-	if s.Handling == "" && now.Sub(s.LastPoll) > pollWithin {
-		since := "for two minutes"
-		if s.LastPoll.IsZero() {
-			since = "a poll yet"
-		}
-		if s.PollError != "" {
-			since += ": " + s.PollError
-		}
-		why = append(why, "the queue has not answered "+since)
-	}
-	if s.JournalError != "" {
-		why = append(why, "the journal cannot be used: "+s.JournalError)
-	}
-	if s.Outbox > 0 && now.Sub(s.OutboxOldest) > outboxWithin {
-		why = append(why, "results wait for SNS")
-	}
-	return why
-}
-
-func answer(w http.ResponseWriter, why []string, s worker.Status) {
-	if why == nil {
-		why = []string{}
-	}
-	w.Header().Set("Content-Type", "application/json")
-	code := http.StatusOK
-	if len(why) > 0 {
-		code = http.StatusServiceUnavailable
-	}
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(map[string]any{"ok": len(why) == 0, "why": why, "handling": s.Handling, "lastPoll": s.LastPoll, "outbox": s.Outbox})
 }

@@ -184,7 +184,10 @@ func TestHealth(t *testing.T) {
 			says  string
 		}{
 			"fine":                {ok, true, ""},
-			"not polled yet":      {worker.Status{PollError: "AccessDenied"}, false, "AccessDenied"},
+			"not polled yet":      {worker.Status{PollError: "AccessDenied"}, false, "allow sqs:ReceiveMessage"},
+			"no answer ever":      {worker.Status{PollError: "unreachable", PollDetail: "no route to host"}, false, "no route to host"},
+			"not identified":      {worker.Status{NotPolling: "set instance_id"}, false, "set instance_id"},
+			"just handled":        {with(func(s *worker.Status) { s.LastPoll, s.HandledAt = now.Add(-time.Hour), now }), true, ""},
 			"polled two min ago":  {with(func(s *worker.Status) { s.LastPoll = now.Add(-2 * time.Minute) }), true, ""},
 			"polled long ago":     {with(func(s *worker.Status) { s.LastPoll = now.Add(-2*time.Minute - 1) }), false, "queue has not answered"},
 			"busy for long":       {with(func(s *worker.Status) { s.LastPoll, s.Handling = now.Add(-time.Hour), "r-1" }), true, ""},
@@ -210,6 +213,21 @@ func TestHealth(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A loop that hangs is unhealthy and not ready, whatever it has in hand.
+func TestHealthOfALoopThatHangs(t *testing.T) {
+	now := time.Now()
+	s := worker.Status{LastPoll: now, Handling: "r-1", Loops: map[string]worker.Mark{
+		worker.LoopRequests: {Doing: "request r-1: settle", Until: now.Add(-time.Minute)},
+		worker.LoopOutbox:   {Doing: "waiting", Until: now.Add(time.Minute)},
+	}}
+	for _, path := range []string{"/healthz", "/readyz"} {
+		code, body := get(t, New("v"), path, s)
+		if code != http.StatusServiceUnavailable || !strings.Contains(body, "requests loop hangs (request r-1: settle") || strings.Contains(body, "outbox loop") {
+			t.Errorf("%s says %d %s", path, code, body)
+		}
+	}
 }
 
 func TestOtherPaths(t *testing.T) {

@@ -23,5 +23,5 @@ func (s *since) seconds() float64 {
 	if s.at.IsZero() {
 		return 0
 	}
-	return time.Since(s.at).Seconds()
+	return max(0, time.Since(s.at).Seconds()) // the clock may have been put back
 }

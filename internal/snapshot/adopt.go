@@ -3,7 +3,6 @@ package snapshot
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"stillpoint/messages"
@@ -27,6 +26,10 @@ func (a *attempt) lookUp(ctx context.Context) bool {
 		return true
 	}
 	if len(found) > 0 {
+		if i := slices.IndexFunc(a.job.Prior, a.partOf(found)); i >= 0 {
+			a.resume(ctx, a.job.Prior[i])
+			return false
+		}
 		a.adopt(found)
 		a.writeTags(context.WithoutCancel(ctx))
 		return false
@@ -42,14 +45,12 @@ func (a *attempt) lookUp(ctx context.Context) bool {
 		a.resume(ctx, a.job.Prior[i])
 		return false
 	}
+	if a.unattended {
+		return true // there is no attempt to come for which EC2's answer would matter
+	}
 	if len(a.job.Prior) >= MaxAttempts {
-		last := a.job.Prior[len(a.job.Prior)-1]
-		if last.Settled != nil {
-			a.takeOver(last.Settled)
-			return false
-		}
-		a.result.AttemptID = last.ID
-		return a.fail(messages.ReasonInterrupted, "%d attempts ended before EC2 was asked for snapshots: none were made; send a new request if it is still wanted", len(a.job.Prior))
+		a.unsent()
+		return false
 	}
 	if err != nil {
 		if errors.As(err, new(*OutOfReachError)) && ctx.Err() == nil {
@@ -62,14 +63,17 @@ func (a *attempt) lookUp(ctx context.Context) bool {
 	return true
 }
 
-// resume ends the request of a worker that died after it may have asked EC2.
-func (a *attempt) resume(ctx context.Context, p Attempt) {
-	a.result.AttemptID = p.ID
-	for _, id := range p.VolumeIDs {
-		a.volumes = append(a.volumes, Volume{ID: id})
+// partOf says of an attempt that it is open and that EC2 shows a part of its
+// set: the rest may still show itself, and must bear the verdict too.
+func (a *attempt) partOf(found []Existing) func(Attempt) bool {
+	return func(p Attempt) bool {
+		mine := ofAttempt(found, p.ID)
+		seen := map[string]bool{}
+		for _, s := range mine {
+			seen[s.VolumeID] = true
+		}
+		return p.open() && len(mine) > 0 && slices.ContainsFunc(p.VolumeIDs, func(id string) bool { return !seen[id] })
 	}
-	a.reconcile(ctx, errors.New("the worker ended before it knew EC2's answer"))
-	a.writeTags(context.WithoutCancel(ctx))
 }
 
 // takeOver makes an earlier verdict this run's; the stages of both stand in
@@ -120,68 +124,4 @@ func (a *attempt) adopt(found []Existing) {
 	a.end(messages.Inconsistent, reason, messages.ConsistencyCrash,
 		"EC2 holds %s of this request, and nothing proves that everything was held when they were started; do not trust them for more than a crash, and send a new request",
 		count(len(a.result.Snapshots), "snapshot"))
-}
-
-// reconcile looks for what an ambiguous create call may have made, with
-// everything let go. What is found now is never called consistent.
-func (a *attempt) reconcile(ctx context.Context, cause error) {
-	delays := a.LookupDelays
-	if delays == nil {
-		delays = lookupDelays
-	}
-	// What EC2 has confirmed is known, whatever its describe calls show.
-	var mine, known []messages.Snapshot
-	var ambiguous *AmbiguousError
-	if errors.As(cause, &ambiguous) {
-		known = ambiguous.Made
-	}
-	mine = known
-	var lookErr error
-	err := a.outside("reconcile", func() error {
-		for i := 0; ; i++ {
-			var found []Existing
-			if found, lookErr = a.EBS.Find(ctx, a.result.RequestID); lookErr == nil {
-				mine = merge(ofAttempt(found, a.result.AttemptID), known)
-				if missing, _ := a.compare(mine); len(mine) > 0 && (len(missing) == 0 || i >= len(delays)) {
-					return nil
-				}
-			}
-			if i >= len(delays) {
-				return lookErr
-			}
-			if err := a.sleep(ctx, delays[i]); err != nil {
-				return fmt.Errorf("the look-up was cut short: %w", err)
-			}
-		}
-	})
-	a.result.Snapshots = a.describe(mine)
-	switch {
-	case len(mine) > 0:
-		a.end(messages.Inconsistent, messages.ReasonSnapshotAmbiguous, messages.ConsistencyCrash,
-			"%v; EC2 holds %s of this request, and nothing proves that everything was held when they were started: do not trust them for more than a crash, and send a new request",
-			cause, count(len(mine), "snapshot"))
-	case err != nil && ctx.Err() != nil:
-		a.again = true // not a new attempt: a look for what this one made
-		a.fail(messages.ReasonSnapshotAmbiguous, "%v; %v", cause, err)
-	default:
-		a.fail(messages.ReasonSnapshotAmbiguous, "%v; no snapshots of this request were found since (last look-up: %v); look in EC2 for the tag %s=%s, and send a new request",
-			cause, orNone(lookErr), TagRequestID, a.result.RequestID)
-	}
-}
-
-// merge adds to found what is known and not among it.
-func merge(found, known []messages.Snapshot) []messages.Snapshot {
-	for _, k := range known {
-		if !slices.ContainsFunc(found, func(s messages.Snapshot) bool { return s.SnapshotID == k.SnapshotID }) {
-			found = append(found, k)
-		}
-	}
-	return found
-}
-
-func orNone(err error) string {
-	if err == nil {
-		return "none there"
-	}
-	return err.Error()
 }

@@ -31,6 +31,8 @@ type Attempt struct {
 	VolumeIDs []string  `json:"volumeIds"`
 	// Sent says that the create call was about to be sent, or had been.
 	Sent bool `json:"sent"`
+	// SentAt is when it was about to be sent; zero: not known.
+	SentAt time.Time `json:"sentAt,omitzero"`
 	// Settled is what the attempt came to; nil where the worker died before it knew.
 	Settled *messages.Result `json:"settled,omitzero"`
 }

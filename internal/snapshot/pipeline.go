@@ -56,6 +56,8 @@ type attempt struct {
 	job    Job
 	result *messages.Result
 
+	unattended bool // nobody asked: what is open is settled, and nothing begun
+
 	begun    bool // the journal knows of this attempt
 	guard    Guard
 	session  DatabaseSession
@@ -77,11 +79,19 @@ type attempt struct {
 // is not heard between the lock and the unlock.
 func (p *Pipeline) Run(ctx context.Context, job Job) Outcome {
 	a := &attempt{Pipeline: p, job: job}
-	a.result = p.Identity.Result(job.Delivery, p.now())
-	a.result.Plan = p.Plan.Name
-	a.userTags = userTagSet(p.Plan.Tags, job.Delivery.Request.Tags)
+	a.start()
 	a.run(ctx)
-	a.result.Seal(job.MessageID, p.now())
+	return a.outcome()
+}
+
+func (a *attempt) start() {
+	a.result = a.Identity.Result(a.job.Delivery, a.now())
+	a.result.Plan = a.Plan.Name
+	a.userTags = userTagSet(a.Plan.Tags, a.job.Delivery.Request.Tags)
+}
+
+func (a *attempt) outcome() Outcome {
+	a.result.Seal(a.job.MessageID, a.now())
 	return Outcome{Result: a.result, Again: a.again, PendingTags: a.owed}
 }
 

@@ -61,6 +61,12 @@ type Freezer interface {
 type Guard interface {
 	// Settle flushes the file systems (syncfs), so that little is left to do in Freeze.
 	Settle(ctx context.Context) error
+	// Owe notes in the record of the freeze whether post_thaw is owed, so that
+	// whoever cleans up after a worker and a guardian that both died runs it. It
+	// is called with true before pre_freeze (or, where there is none, the
+	// freeze) begins and with false when post_thaw has ended: inside the window,
+	// so it must not open, create, sync or log, and keeps its error to itself.
+	Owe(owed bool)
 	// Freeze freezes all, or none and returns an error. The guardian thaws by
 	// itself at the deadline. Where ctx ends while the kernel still has not
 	// answered, Freeze returns and the guardian thaws as soon as the kernel does.

@@ -46,7 +46,7 @@ func (a *attempt) judge(ctx context.Context) {
 	)
 	switch {
 	case errors.As(w.createErr, &ambiguous):
-		a.reconcile(ctx, w.createErr)
+		a.reconcile(ctx, w.createErr, a.delays())
 		return
 	case errors.As(w.coordErr, &lost):
 		a.fail(messages.ReasonLockLost, "%v; no snapshots were made", w.coordErr)

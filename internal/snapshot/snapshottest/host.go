@@ -2,6 +2,7 @@ package snapshottest
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"stillpoint/internal/snapshot"
@@ -176,6 +177,12 @@ func (g *guard) Settle(ctx context.Context) error {
 		return g.SettleFunc(ctx)
 	}
 	return ctx.Err()
+}
+
+// Owe notes whether post_thaw is owed; Faults tells of one that stays so.
+func (g *guard) Owe(owed bool) {
+	g.rig.note(fmt.Sprintf("Guard.Owe %v", owed))
+	g.rig.set(&g.rig.owed, owed)
 }
 
 func (g *guard) Freeze(ctx context.Context, deadline time.Time) error {

@@ -33,6 +33,7 @@ type Rig struct {
 	faults []string
 	locked bool
 	frozen bool
+	owed   bool // post_thaw is
 	stuck  bool // Thaw was called and could not thaw: what follows has to go on without
 }
 
@@ -115,6 +116,7 @@ func (r *Rig) Faults() []string {
 	}
 	add(r.locked, "the database is still locked")
 	add(r.frozen, "the file systems are still frozen")
+	add(r.owed, "post_thaw is still owed")
 	add(r.DB.opened != r.DB.closed, fmt.Sprintf("%d sessions were opened and %d closed", r.DB.opened, r.DB.closed))
 	add(r.Freezer.armed != r.Freezer.closed, fmt.Sprintf("%d guardians were armed and %d closed", r.Freezer.armed, r.Freezer.closed))
 	return out
