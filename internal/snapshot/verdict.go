@@ -23,7 +23,7 @@ func (a *attempt) afterwards(ctx context.Context) {
 	// That of a limit is written too: the next attempt must know that nothing was made by this one.
 	if a.job.Record != nil {
 		settled := *a.result
-		settled.Seal(a.job.MessageID, a.now())
+		a.seal(&settled)
 		if err := a.job.Record.Settled(free, &settled); err != nil {
 			a.warn("cannot write the verdict to the journal: %v", err)
 		}
