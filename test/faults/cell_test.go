@@ -30,7 +30,7 @@ type cell struct {
 	faults []localstack.Fault
 	// send puts the request on the queue; nil: an ordinary one.
 	send func(b *bench, id string) (messageID string, err error)
-	// between is done after the first delivery, when the faults are gone and the message may come back.
+	// between is done after the first delivery, before the faults end and the message may come back.
 	between func(*bench) error
 	// again has SQS deliver the message once more when all is done.
 	again bool
@@ -110,13 +110,13 @@ func (b *bench) deliver(o *observed) (err error) {
 			return err
 		}
 		if o.deliveries == 1 {
-			if err := b.s.AWS.SetFaults(); err != nil {
-				return err
-			}
 			if c.between != nil {
 				if err := c.between(b); err != nil {
 					return err
 				}
+			}
+			if err := b.s.AWS.SetFaults(); err != nil {
+				return err
 			}
 		}
 		switch {

@@ -42,9 +42,28 @@ func TestMatrix(t *testing.T) {
 					try(t2, b, c, n, len(shared)+len(separate))
 				})
 			}
+			if b != nil {
+				b.noOther(t, slices.Concat(shared, separate))
+			}
 		})
 	}
 	checkTable(t, slices.Concat(shared, separate))
+}
+
+// noOther finds calls of the worker that have no row.
+func (b *bench) noOther(t *testing.T, cells []*cell) {
+	have := map[string]bool{}
+	for _, c := range cells {
+		for _, f := range c.faults {
+			have[f.Operation] = true
+		}
+	}
+	for _, c := range b.s.AWS.Calls() {
+		if b.byWorker(c) && !have[c.Operation] {
+			have[c.Operation] = true
+			t.Errorf("the worker calls %s, and no row says what comes of its failing", c.Operation)
+		}
+	}
 }
 
 // name is that of the cell's test: matrix/row/fault, without what separates names.

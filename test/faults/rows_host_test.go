@@ -145,5 +145,16 @@ func clockRows() (out []*cell) {
 			},
 		)
 	}
-	return out
+	return append(out, &cell{
+		row: "The clock", fault: "jumps a month forward while the result waits for SNS", after: back,
+		faults: []localstack.Fault{coded("sns:Publish", "InternalError", 500)},
+		between: func(b *bench) error {
+			if err := b.setClock(30 * 24 * time.Hour); err != nil {
+				return err
+			}
+			n := len(b.ofWorker("sns:Publish"))
+			return b.await(30*time.Second, "further tries to publish", func() bool { return len(b.ofWorker("sns:Publish")) > n+3 })
+		},
+		want: []string{plain}, why: "a result is not lost by a clock that was wrong",
+	})
 }

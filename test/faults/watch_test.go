@@ -66,14 +66,18 @@ func (m *mailbox) distinct(requestID string) (out []*messages.Result) {
 // ofWorker are the calls of the worker to one operation.
 func (b *bench) ofWorker(operation string) (out []call) {
 	for _, c := range b.s.AWS.Calls() {
-		if c.Operation == operation && strings.HasSuffix(c.Principal, strings.TrimPrefix(workerPrincipal, "*")) {
-			out = append(out, call(c))
+		if c.Operation == operation && b.byWorker(c) {
+			out = append(out, c)
 		}
 	}
 	return out
 }
 
 type call = localstack.Call
+
+func (b *bench) byWorker(c call) bool {
+	return strings.HasSuffix(c.Principal, strings.TrimPrefix(workerPrincipal, "*"))
+}
 
 // polls counts the polls of the worker so far, polling says whether one is under way.
 func (b *bench) polls() int { return len(b.ofWorker("sqs:ReceiveMessage")) }
