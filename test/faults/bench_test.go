@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,7 +29,6 @@ const stateMiB = 16
 
 // bench is one stage on which cells are tried one after the other.
 type bench struct {
-	t       *testing.T
 	ctx     context.Context
 	s       *scene.Scene
 	w       *worker
@@ -37,6 +37,7 @@ type bench struct {
 	clock   string // the file of STILLPOINT_CLOCK
 	state   string // the mount point of state_dir
 	cells   int
+	close   func()
 	spoilt  bool      // by a cell that left it in a state that nobody can vouch for
 	began   time.Time // the cell under way
 	sent    time.Time // when its message was last put where a poll gets it
@@ -50,9 +51,9 @@ func set(t *testing.T, c scene.Config) *bench {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience())
 	t.Cleanup(cancel)
-	c.Stillpoint, c.VolumeMiB = program, 384
+	c.Stillpoint, c.VolumeMiB = program, 512
 	if !c.NoDatabase {
-		c.Writers, c.Pause = 4, 50*time.Millisecond
+		c.Writers, c.Pause = 4, 100*time.Millisecond
 		c.MySQLYAML = fmt.Sprintf("lock_timeout: %s\nlock_tries: 20\nlock_sleep: 200ms", lockTimeout)
 	}
 	c.PlanYAML = fmt.Sprintf("max_hold: %s\nsnapshot_timeout: %s\ncopy_tags: true", maxHold, snapshotTimeout)
@@ -61,8 +62,8 @@ func set(t *testing.T, c scene.Config) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, ctx: ctx, s: s, clock: filepath.Join(s.Dir, "clock"), state: filepath.Join(s.Dir, "state")}
-	t.Cleanup(func() {
+	b := &bench{ctx: ctx, s: s, clock: filepath.Join(s.Dir, "clock"), state: filepath.Join(s.Dir, "state")}
+	b.close = sync.OnceFunc(func() {
 		_ = s.AWS.SetFaults()
 		for _, v := range s.Volumes {
 			_ = thaw(v.Mount) // what a cell that failed half-way left behind
@@ -77,6 +78,7 @@ func set(t *testing.T, c scene.Config) *bench {
 			t.Errorf("rcu_expedited is %s and was %s", now, expedited)
 		}
 	})
+	t.Cleanup(b.close)
 	for _, step := range []func() error{
 		// EC2's token buckets would meet one cell and not the next.
 		func() error {

@@ -61,6 +61,9 @@ func (b *bench) run(c *cell) (seen string, err error) {
 		}
 		err = errors.Join(err, b.forget())
 	}()
+	if err := b.purge(); err != nil {
+		return "", err
+	}
 	if c.before != nil {
 		if err := c.before(b); err != nil {
 			return "", fmt.Errorf("cannot prepare the cell: %w", err)

@@ -68,6 +68,16 @@ func (b *bench) startDatabase() error {
 	return nil
 }
 
+// purge drops the binlogs of earlier cells, which would fill the volume.
+func (b *bench) purge() error {
+	for _, statement := range []string{"FLUSH BINARY LOGS", "PURGE BINARY LOGS BEFORE NOW()"} {
+		if _, err := b.s.MariaDB.DB().ExecContext(b.ctx, statement); err != nil {
+			return fmt.Errorf("cannot %s: %w", statement, err)
+		}
+	}
+	return nil
+}
+
 // killSessions ends every session of the worker's user, as an administrator does.
 func (b *bench) killSessions() (err error) {
 	db := b.s.MariaDB.DB()

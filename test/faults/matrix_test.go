@@ -36,7 +36,11 @@ func TestMatrix(t *testing.T) {
 					if !*long && !c.short {
 						t2.Skip("the short form leaves this cell out: make faults has all")
 					}
-					if b == nil || b.spoilt {
+					if b != nil && b.spoilt {
+						b.close()
+						b = nil
+					}
+					if b == nil {
 						b = group.set(t) // is taken down with the whole group
 					}
 					try(t2, b, c, n, len(shared)+len(separate))

@@ -153,8 +153,8 @@ func (b *bench) decent(o *observed, stall rig.Stall) error {
 				fail("%s: the stage %s took %.0f ms", r.Status, s.Name, s.DurationMS)
 			}
 		}
-		if t.WritesBlocked > float64(promise/time.Millisecond) {
-			fail("writes were blocked for %.0f ms", t.WritesBlocked)
+		if !o.cell.stalls && t.WritesBlockedTotal > float64(promise/time.Millisecond) {
+			fail("writes were blocked for %.0f ms", t.WritesBlockedTotal)
 		}
 		if r.Status == messages.Succeeded && (r.Consistency != messages.ConsistencyApplication || len(r.Snapshots) != len(b.s.Volumes)) {
 			fail("succeeded with consistency %s and %d snapshots", r.Consistency, len(r.Snapshots))
