@@ -97,6 +97,10 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 		}
 		pl.Database = db
 	}
+	plan.HookTimeout = p.HookTimeout
+	if err := addHooks(pl, p); err != nil {
+		return nil, err
+	}
 	pl.Plan = plan
 	pl.Trace, pl.LookupDelays = tracing()
 	pl.Now = clock()

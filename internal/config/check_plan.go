@@ -72,8 +72,23 @@ func (p *Plan) check(found *findings, w where) {
 		key string
 		cmd []string
 	}{{"pre_freeze", p.PreFreeze}, {"post_thaw", p.PostThaw}} {
-		if len(hook.cmd) > 0 {
-			checkPath(found, w.to(hook.key).item(0), hook.cmd[0])
+		checkHook(found, w.to(hook.key), hook.cmd, len(p.Freeze) > 0)
+	}
+}
+
+// checkHook looks at a command and its arguments. Whether the program is there,
+// and to be trusted, is found out on the host: see internal/hook.
+func checkHook(found *findings, w where, cmd []string, freezes bool) {
+	if len(cmd) == 0 {
+		return
+	}
+	if !freezes {
+		found.add(w, "cannot stand in a plan that freezes nothing: pre_freeze and post_thaw need something under freeze")
+	}
+	checkPath(found, w.item(0), cmd[0])
+	for i, arg := range cmd {
+		if strings.Contains(arg, "\x00") {
+			found.add(w.item(i), "cannot be an argument of a program: it has a zero byte")
 		}
 	}
 }

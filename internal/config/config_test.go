@@ -60,16 +60,16 @@ plans:
     volumes: [vol-01234567]
     expedite_freeze: false
     snapshot_timeout: 5s
-    max_hold: 10s
+    max_hold: 11s
     max_age: 2h
     min_interval: 6s
     start_within: 7s
     tags: {Team: db, "2": "3"}
     request_tags: [Ticket]
     copy_tags: true
-    pre_freeze: []
+    pre_freeze: [/usr/local/bin/quiet, --now]
     post_thaw: []
-    hook_timeout: 8s
+    hook_timeout: 800ms
   c:
     mysql: {}
     no_freeze: [/]
@@ -80,7 +80,8 @@ plans:
 	b := f.Plans["b"]
 	if f.HTTPAddr != "" || f.Region != "us-gov-west-1" || f.AllowEventSources[0] != "com.example.ops" || b.Name != "b" ||
 		b.MySQL.LockSleep != 3*time.Second || !b.MySQL.PortSet || b.MySQL.Port != 3307 || b.ExpediteFreeze || !b.CopyTags ||
-		b.Tags["2"] != "3" || b.StartWithin != 7*time.Second || b.NoFreeze[0] != "/b c" || b.HookTimeout != 8*time.Second {
+		b.Tags["2"] != "3" || b.StartWithin != 7*time.Second || b.NoFreeze[0] != "/b c" || b.HookTimeout != 800*time.Millisecond ||
+		len(b.PreFreeze) != 2 || b.PreFreeze[1] != "--now" || b.PostThaw != nil {
 		t.Errorf("%+v %+v", f, b)
 	}
 	if c := f.Plans["c"]; c.MySQL == nil || c.MySQL.LockTries != 60 || c.MySQL.PortSet || !c.ExpediteFreeze {

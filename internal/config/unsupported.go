@@ -13,15 +13,11 @@ import (
 type refusal struct {
 	section string // "" every section
 	key     string
-	value   string // "" any value; nonEmpty a list that is not []
+	value   string // "" any value
 }
-
-const nonEmpty = "\x00non-empty"
 
 var notSupported = []refusal{
 	{sectionPlan, "freeze", "auto"},
-	{sectionPlan, "pre_freeze", nonEmpty},
-	{sectionPlan, "post_thaw", nonEmpty},
 	{sectionMySQL, "lock", LockBackup},
 	{sectionMySQL, "lock", LockAuto},
 	{sectionMySQL, "lock", LockNone},
@@ -53,10 +49,6 @@ func refused(section, key string, n ast.Node) string {
 		switch r.value {
 		case "":
 			return "is not supported in this version: leave it out"
-		case nonEmpty:
-			if seq, ok := n.(*ast.SequenceNode); ok && len(seq.Values) > 0 {
-				return "is not supported in this version: leave it out or write []"
-			}
 		default:
 			if s, ok := n.(*ast.StringNode); ok && s.Value == r.value {
 				return fmt.Sprintf("has the value %s, which is not supported in this version%s", r.value, insteadOf(section, key))

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 
@@ -136,16 +135,11 @@ func (c *Client) usePinned(o *ec2.Options) {
 	}
 }
 
-// onlyThrottles retries nothing but answers which prove that nothing ran.
+// once makes a call that is never retried, whatever AWS_MAX_ATTEMPTS says.
 // CreateSnapshots has no idempotency token, and the SDK's default retryer was
-// seen to make six snapshots of three volumes with no error.
-func onlyThrottles(o *ec2.Options) {
-	o.Retryer = retry.NewStandard(func(s *retry.StandardOptions) {
-		s.MaxAttempts = 3
-		s.MaxBackoff = time.Second
-		s.Retryables = []retry.IsErrorRetryable{retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes}}
-	})
-}
+// seen to make six snapshots of three volumes with no error; and a throttle,
+// which proves that nothing ran, is not to be waited out while writes are blocked.
+func once(o *ec2.Options) { o.Retryer = aws.NopRetryer{} }
 
 func (c *Client) failed(operation string, err error) {
 	if c.OnError != nil && err != nil {

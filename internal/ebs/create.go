@@ -40,7 +40,7 @@ func (c *Client) Create(ctx context.Context, set snapshot.CreateSet) ([]messages
 func (c *Client) createSnapshots(ctx context.Context, set snapshot.CreateSet, spec *types.InstanceSpecification) ([]messages.Snapshot, error) {
 	out, err := c.api.CreateSnapshots(ctx, &ec2.CreateSnapshotsInput{
 		InstanceSpecification: spec, Description: description(set), TagSpecifications: tagSpec(set.Tags),
-	}, c.usePinned, onlyThrottles)
+	}, c.usePinned, once)
 	if err != nil {
 		c.failed("CreateSnapshots", err)
 		return nil, createError(err)
@@ -62,7 +62,7 @@ func (c *Client) createEach(ctx context.Context, set snapshot.CreateSet) ([]mess
 		wg.Go(func() {
 			out, err := c.api.CreateSnapshot(ctx, &ec2.CreateSnapshotInput{
 				VolumeId: aws.String(v.ID), Description: description(set), TagSpecifications: tagSpec(set.Tags),
-			}, c.usePinned, onlyThrottles)
+			}, c.usePinned, once)
 			if err != nil {
 				c.failed("CreateSnapshot", err)
 				errs[i] = createError(err)

@@ -57,10 +57,10 @@ func TestOneCallOneSet(t *testing.T) {
 		{"503 after", []localstack.Fault{{Code: "Unavailable", Status: 503, After: true}}, "ambiguous", 1, 2, "Unavailable"},
 		{"timeout", []localstack.Fault{{Hang: true}}, "ambiguous", 1, 0, ""},
 		{"timeout after", []localstack.Fault{{Hang: true, After: true}}, "ambiguous", 1, 2, ""},
-		{"throttled once", []localstack.Fault{{Code: "RequestLimitExceeded", Times: 1}}, "nil", 2, 2, "-"},
-		{"throttled for good", []localstack.Fault{{Code: "RequestLimitExceeded", Times: 9}}, "quota", 3, 0, "RequestLimitExceeded"},
-		{"throttled, then dropped after", []localstack.Fault{{Code: "RequestLimitExceeded", Times: 1}, {Drop: true, After: true}}, "ambiguous", 2, 2, ""},
-		{"throttled, then 500 after", []localstack.Fault{{Code: "Throttling", Status: 400, Times: 1}, {Code: "InternalError", After: true}}, "ambiguous", 2, 2, "InternalError"},
+		{"throttled once", []localstack.Fault{{Code: "RequestLimitExceeded", Times: 1}}, "quota", 1, 0, "RequestLimitExceeded"},
+		{"throttled by another name", []localstack.Fault{{Code: "Throttling", Status: 400, Times: 1}}, "quota", 1, 0, "Throttling"},
+		{"concurrent limit", []localstack.Fault{{Code: "ConcurrentSnapshotLimitExceeded", Status: 400}}, "quota", 1, 0, "ConcurrentSnapshotLimitExceeded"},
+		{"rate of a volume", []localstack.Fault{{Code: "SnapshotCreationPerVolumeRateExceeded", Status: 400}}, "quota", 1, 0, "SnapshotCreationPerVolumeRateExceeded"},
 		{"pending limit", []localstack.Fault{{Code: "PendingSnapshotLimitExceeded", Status: 400}}, "quota", 1, 0, "PendingSnapshotLimitExceeded"},
 		{"denied", []localstack.Fault{{Code: "UnauthorizedOperation", Status: 403}}, "refused", 1, 0, "UnauthorizedOperation"},
 	} {
@@ -105,15 +105,30 @@ func TestOneCallOneSet(t *testing.T) {
 	}
 }
 
-// Throttles are waited out only as long as the window's budget lasts.
-func TestThrottledWithinTheBudget(t *testing.T) {
+// A throttle comes back at once, whatever the environment says of retries: it is
+// waited out by those who hold nothing.
+func TestThrottlesAreNotWaitedOut(t *testing.T) {
+	t.Setenv("AWS_MAX_ATTEMPTS", "5")
 	c := start(t, 1)
-	c.SetFaults(localstack.Fault{Operation: "ec2:CreateSnapshots", Code: "RequestLimitExceeded"})
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	_, err := New(config(t, c.URL()), c.instance).Create(ctx, c.set(1))
-	if k := kind(err); k == "nil" || k == "refused" {
-		t.Errorf("it is %s: %v", k, err)
+	cfg := config(t, c.URL())
+	cfg.RetryMaxAttempts = 5
+	client := New(cfg, c.instance)
+	for code, wait := range map[string]time.Duration{
+		"RequestLimitExceeded": 2 * time.Second, "ThrottlingException": 2 * time.Second,
+		"SnapshotCreationPerVolumeRateExceeded": 15 * time.Second,
+		"ConcurrentSnapshotLimitExceeded":       30 * time.Second, "PendingSnapshotLimitExceeded": 30 * time.Second,
+		"SnapshotLimitExceeded": 0,
+	} {
+		before := c.count("ec2:CreateSnapshots")
+		c.SetFaults(localstack.Fault{Operation: "ec2:CreateSnapshots", Code: code, Status: 400})
+		_, err := client.Create(t.Context(), c.set(1))
+		var limit *snapshot.QuotaError
+		if !errors.As(err, &limit) || limit.Wait != wait || limit.Code != code {
+			t.Errorf("%s is %+v", code, err)
+		}
+		if n := c.count("ec2:CreateSnapshots") - before; n != 1 {
+			t.Errorf("%s: %d calls", code, n)
+		}
 	}
 	if n := c.made(t); n != 0 {
 		t.Errorf("%d snapshots", n)

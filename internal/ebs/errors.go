@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
@@ -14,16 +15,35 @@ import (
 	"stillpoint/internal/snapshot"
 )
 
-// quotaCodes are EC2's answers that name a limit; nothing was made. The last
-// three are not in the SDK's list of throttles, so they surface at once (EC2
-// API reference, error codes).
-var quotaCodes = map[string]bool{
-	"RequestLimitExceeded":                  true,
-	"Client.RequestLimitExceeded":           true,
-	"SnapshotLimitExceeded":                 true,
-	"ConcurrentSnapshotLimitExceeded":       true,
-	"PendingSnapshotLimitExceeded":          true,
-	"SnapshotCreationPerVolumeRateExceeded": true,
+// throttleWait is how long to wait after a throttle: the token buckets are
+// refilled by the second (EC2 API reference, request throttling).
+const throttleWait = 2 * time.Second
+
+// quotaCodes are EC2's answers that name a limit; nothing was made. With each
+// stands how long to wait before the first further try; 0: it will not do
+// within minutes (EC2 API reference, error codes).
+var quotaCodes = map[string]time.Duration{
+	"RequestLimitExceeded":        throttleWait,
+	"Client.RequestLimitExceeded": throttleWait,
+	// So many snapshots in the account: someone has to delete some.
+	"SnapshotLimitExceeded": 0,
+	// So many of the account, or of one volume, that are not completed: minutes to hours.
+	"ConcurrentSnapshotLimitExceeded": 30 * time.Second,
+	"PendingSnapshotLimitExceeded":    30 * time.Second,
+	// One snapshot of a volume in 15 s.
+	"SnapshotCreationPerVolumeRateExceeded": 15 * time.Second,
+}
+
+// limit says whether the code names a limit, so that nothing was made, and
+// after how long the call may be made again.
+func limit(code string) (wait time.Duration, ok bool) {
+	if wait, ok = quotaCodes[code]; ok {
+		return wait, true
+	}
+	if throttled(code) {
+		return throttleWait, true
+	}
+	return 0, false
 }
 
 // Code is the AWS error code in err; "" where there is none.
@@ -63,9 +83,10 @@ func refusal(err error) bool {
 // that proves that nothing was made, or an answer that leaves it open.
 func createError(err error) error {
 	code := Code(err)
+	wait, limited := limit(code)
 	switch {
-	case quotaCodes[code] || throttled(code):
-		return &snapshot.QuotaError{Code: code, Err: plain(err)}
+	case limited:
+		return &snapshot.QuotaError{Code: code, Wait: wait, Err: plain(err)}
 	case refusal(err):
 		return &snapshot.SnapshotRefusedError{Code: code, Err: plain(err)}
 	case neverSent(err):
@@ -90,7 +111,7 @@ func neverSent(err error) bool {
 // callError classifies the error of a call that changes nothing.
 func callError(operation string, err error) error {
 	code := Code(err)
-	if refusal(err) && !quotaCodes[code] && !throttled(code) {
+	if _, limited := limit(code); refusal(err) && !limited {
 		fix := ""
 		if code == "UnauthorizedOperation" || code == "AccessDenied" {
 			fix = fmt.Sprintf(": allow ec2:%s to the instance's role", operation)

@@ -59,7 +59,9 @@ func (j *Journal) Record(d messages.Delivery, messageID string) snapshot.Record 
 }
 
 // Intend implements snapshot.Record. It may be called again for the same
-// attempt when the volumes are known. ctx is not heard: a sync cannot be.
+// attempt when the volumes are known, and when the attempt goes on after a
+// limit of EC2's: then the byte says "not sent" again before the verdict that
+// nothing was made is taken back. ctx is not heard: a sync cannot be.
 func (r *record) Intend(_ context.Context, attemptID string, volumeIDs []string) error {
 	j := r.journal
 	j.mu.Lock()
@@ -91,7 +93,14 @@ func (r *record) Intend(_ context.Context, attemptID string, volumeIDs []string)
 		i = len(q.Attempts) - 1
 	}
 	q.Plan, q.Origin = r.origin.Request.Plan, &r.origin
-	q.Attempts[i].VolumeIDs = slices.Clone(volumeIDs)
+	a := &q.Attempts[i]
+	a.VolumeIDs = slices.Clone(volumeIDs)
+	if a.Settled != nil {
+		if a.Settled.Reason != messages.ReasonQuota {
+			return fmt.Errorf("attempt %s of request %s has its verdict (%s) and cannot go on", attemptID, r.requestID, a.Settled.Reason)
+		}
+		a.Settled, a.Sent, a.SentAt, a.SentKnown = nil, false, time.Time{}, false
+	}
 	err = write(j.requestPath(r.requestID), q)
 	if err != nil && first { // an attempt that nobody knows of leaves nothing behind
 		err = errors.Join(err, r.close(), ignoreMissing(os.Remove(j.sentPath(r.requestID, attemptID))))
@@ -106,18 +115,26 @@ func (r *record) open(attemptID string) error {
 		return err
 	}
 	path := r.journal.sentPath(r.requestID, attemptID)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	how := os.O_EXCL
+	if r.attemptID == attemptID {
+		how = 0 // our own, of the call before
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|how, 0o600)
 	if err != nil {
 		return err
 	}
-	if _, err = f.Write([]byte{notSent}); err == nil {
+	if _, err = f.WriteAt([]byte{notSent}, 0); err == nil {
 		err = f.Sync()
 	}
 	if err == nil {
 		err = syncDir(filepath.Dir(path))
 	}
 	if err != nil {
-		return errors.Join(err, f.Close(), ignoreMissing(os.Remove(path)))
+		err = errors.Join(err, f.Close())
+		if how == os.O_EXCL {
+			err = errors.Join(err, ignoreMissing(os.Remove(path)))
+		}
+		return err
 	}
 	r.file, r.attemptID, r.sent, r.sentAt, r.sendErr = f, attemptID, false, time.Time{}, nil
 	return nil

@@ -89,6 +89,9 @@ func (e *LeaseLostError) Unwrap() error { return e.Err }
 // QuotaError says that EC2 refused because of a limit; nothing was made.
 type QuotaError struct {
 	Code string // EC2's
+	// Wait is after how long asking again makes sense, the first time; zero:
+	// not within minutes.
+	Wait time.Duration
 	Err  error
 }
 

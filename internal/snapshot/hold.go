@@ -20,7 +20,7 @@ func (a *attempt) holdAndSnapshot(ctx context.Context) bool {
 			return a.interrupted(ctx)
 		}
 		if a.session != nil {
-			a.result.Timings.LockTries = try
+			a.result.Timings.LockTries = a.quota.lockTries + try
 			if try == 1 {
 				a.progress("lock", "")
 			}
@@ -80,6 +80,11 @@ type window struct {
 	locked   time.Time
 	freezing time.Time
 
+	hookErr error // pre_freeze failed: nothing was frozen
+	// postThaw is what is left of post_thaw's part.
+	postThaw hookState
+	hooks    []hookRun
+
 	freezeErr error
 	late      bool // the freeze failed because the deadline had passed
 	made      []messages.Snapshot
@@ -121,6 +126,8 @@ func (a *attempt) window(ctx context.Context) error {
 		}
 	}()
 
+	// At the bottom, for where max_hold leaves post_thaw no time before the unlock.
+	holds.push(func() error { return a.postThawLate(free) })
 	if a.session != nil {
 		if err := a.stage("lock", func() error { return a.session.Lock(ctx, a.Plan.MaxHold) }); err != nil {
 			var no *LockNotGrantedError
@@ -151,6 +158,9 @@ func (a *attempt) window(ctx context.Context) error {
 	}
 	set := a.createSet() // with the coordinates among its tags
 	if a.guard != nil {
+		if err := a.preFreeze(held, &holds, free); err != nil {
+			return err
+		}
 		holds.push(func() error { return a.thaw(free) })
 		w.freezing = a.now()
 		w.freezeErr = a.stage("freeze", func() error { return a.guard.Freeze(held, w.deadline) })
@@ -170,7 +180,7 @@ var errNoTime = errors.New("no time was left for EC2's answer before max_hold")
 // everything is still held, where that takes no more than lookupHeld.
 func (a *attempt) create(held context.Context, set CreateSet) {
 	w := &a.win
-	budget := min(a.Plan.SnapshotTimeout, w.deadline.Sub(a.now())-lookupHeld-letGo)
+	budget := min(a.Plan.SnapshotTimeout, w.deadline.Sub(a.now())-lookupHeld-letGo-a.postThawTime())
 	if budget <= 0 {
 		w.createErr = errNoTime
 		return
@@ -189,7 +199,7 @@ func (a *attempt) create(held context.Context, set CreateSet) {
 	if !errors.As(w.createErr, new(*AmbiguousError)) {
 		return
 	}
-	look, cancel := context.WithTimeout(held, min(lookupHeld, w.deadline.Sub(a.now())-letGo))
+	look, cancel := context.WithTimeout(held, min(lookupHeld, w.deadline.Sub(a.now())-letGo-a.postThawTime()))
 	defer cancel()
 	_ = a.stage("look-up", func() error {
 		found, err := a.EBS.Find(look, a.result.RequestID)

@@ -22,6 +22,9 @@ type Pipeline struct {
 	Freezer  Freezer
 	Volumes  Volumes
 	EBS      EBS
+	// PreFreeze and PostThaw are the plan's commands; nil: none. A plan that
+	// freezes nothing has none.
+	PreFreeze, PostThaw Hook
 
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
@@ -72,8 +75,12 @@ type attempt struct {
 
 	before *messages.MySQL // coordinates under the lock
 	win    window
+	quota  quotaWaits
 	again  bool
-	owed   []PendingTags
+	// recorded says that the verdict on the last window is durable, where it
+	// has to be; unclean that something was left open after it.
+	recorded, unclean bool
+	owed              []PendingTags
 }
 
 // Run carries out one job. It always comes back with a Result; its error, if
@@ -116,14 +123,19 @@ func (a *attempt) run(ctx context.Context) {
 			a.setWords(), heldWords(a.wanted()), a.wanted())
 		return
 	}
-	entered := a.holdAndSnapshot(ctx)
-	// Before the verdict, which may take minutes to come to: what a thaw or an
-	// unlock could not end is ended here.
-	if err := open.unwind(); err != nil {
-		a.warn("cannot clean up after the run: %v", err)
-	}
-	if entered {
+	a.quota.round, a.quota.warnings = len(a.result.Stages), len(a.result.Warnings)
+	for a.holdAndSnapshot(ctx) {
+		// Before the verdict, which may take minutes to come to: what a thaw or an
+		// unlock could not end is ended here.
+		if err := open.unwind(); err != nil {
+			a.unclean = true
+			a.warn("cannot clean up after the run: %v", err)
+		}
+		a.tellHooks()
 		a.afterwards(ctx)
+		if !a.tryPastQuota(ctx, &open) {
+			return
+		}
 	}
 }
 
@@ -247,13 +259,15 @@ func (a *attempt) mayTryAgain() bool {
 // interrupted ends a run that holds nothing, because the worker is stopping or
 // the message is no longer ours. It returns false for use in a chain of steps.
 func (a *attempt) interrupted(ctx context.Context) bool {
-	cause := context.Cause(ctx)
 	a.again = a.mayTryAgain()
-	why := "the worker was asked to stop"
-	var lost *LeaseLostError
-	if errors.As(cause, &lost) {
-		why = "the message's lease was lost"
-	}
-	a.fail(messages.ReasonInterrupted, "%s before anything was locked; no snapshots were made; send the request again if it is still wanted", why)
+	a.fail(messages.ReasonInterrupted, "%s before anything was locked; no snapshots were made; send the request again if it is still wanted", stopWords(ctx))
 	return false
+}
+
+// stopWords says why ctx has ended.
+func stopWords(ctx context.Context) string {
+	if errors.As(context.Cause(ctx), new(*LeaseLostError)) {
+		return "the message's lease was lost"
+	}
+	return "the worker was asked to stop"
 }

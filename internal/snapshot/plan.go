@@ -20,6 +20,8 @@ type Plan struct {
 	LockTimeout time.Duration
 	// SnapshotTimeout is for EC2's answer.
 	SnapshotTimeout time.Duration
+	// HookTimeout is for each hook; not used where there is none.
+	HookTimeout time.Duration
 	// MaxHold is absolute, from the start of the lock try that wins.
 	MaxHold time.Duration
 

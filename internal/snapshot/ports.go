@@ -63,9 +63,10 @@ type Guard interface {
 	Settle(ctx context.Context) error
 	// Owe notes in the record of the freeze whether post_thaw is owed, so that
 	// whoever cleans up after a worker and a guardian that both died runs it. It
-	// is called with true before pre_freeze (or, where there is none, the
-	// freeze) begins and with false when post_thaw has ended: inside the window,
-	// so it must not open, create, sync or log, and keeps its error to itself.
+	// is called, only in plans with a post_thaw, with true before pre_freeze
+	// (or, where there is none, the freeze) begins and with false when post_thaw
+	// has ended, however: inside the window, so it must not open, create, sync
+	// or log, and keeps its error to itself.
 	Owe(owed bool)
 	// Freeze freezes all, or none and returns an error. The guardian thaws by
 	// itself at the deadline. Where ctx ends while the kernel still has not
@@ -76,6 +77,18 @@ type Guard interface {
 	Thaw(ctx context.Context) (Thawed, error)
 	// Close ends the guardian, thawing first what is still frozen.
 	Close() error
+}
+
+// Hook is one command of the plan, run while writes are blocked. The adapter
+// is internal/hook.
+type Hook interface {
+	// Check says, while nothing is held, whether the command could be run. Its
+	// error is a *RefusedError.
+	Check() error
+	// Run runs it, and comes back soon after ctx has ended, whatever the
+	// command does. output is what it wrote, shortened, for the log; nothing of
+	// it is logged by Run itself. The error says in a sentence how it failed.
+	Run(ctx context.Context) (output string, err error)
 }
 
 // ThawCause is who ended a freeze.
@@ -149,8 +162,8 @@ type EBS interface {
 	Warm(ctx context.Context, window time.Duration) error
 	// Create starts one snapshot of each volume of the set. Its error is a
 	// *QuotaError, *SnapshotRefusedError (nothing was made) or
-	// *AmbiguousError (something may have been). It makes no call twice
-	// unless EC2's answer proves that nothing ran.
+	// *AmbiguousError (something may have been). It makes no call twice,
+	// whatever EC2's answer: to wait is for those who hold nothing.
 	Create(ctx context.Context, set CreateSet) ([]messages.Snapshot, error)
 	// Tag adds tags to one snapshot.
 	Tag(ctx context.Context, snapshotID string, tags map[string]string) error
@@ -180,7 +193,10 @@ type Existing struct {
 // Record is what the pipeline makes durable about one attempt. The adapter is internal/journal.
 type Record interface {
 	// Intend is durable (fsync) when it returns: this attempt is about to
-	// take the lock for these volumes.
+	// take the lock for these volumes. It is called once without volumes, when
+	// the attempt begins, then with them, and again after Settled with a limit of
+	// EC2's, which it takes back together with what Sending noted: the attempt
+	// goes on, and what became of its next call is not known until Settled.
 	Intend(ctx context.Context, attemptID string, volumeIDs []string) error
 	// Sending notes, through a descriptor opened by Intend and without a sync,
 	// that the create call is about to be sent. It never blocks on a frozen disk

@@ -21,8 +21,13 @@ func (a *attempt) maxAge() time.Duration {
 
 // stale returns the age that makes the request too old, or 0.
 func (a *attempt) stale() time.Duration {
+	return a.staleAt(a.now())
+}
+
+// staleAt is the age that makes it too old at that time, or 0.
+func (a *attempt) staleAt(t time.Time) time.Duration {
 	limit := a.maxAge()
-	age := a.now().Sub(a.job.Delivery.RequestedAt)
+	age := t.Sub(a.job.Delivery.RequestedAt)
 	if limit == 0 || age <= limit {
 		return 0
 	}
@@ -68,6 +73,11 @@ func (a *attempt) prepare(ctx context.Context, open *undo) bool {
 	if err := a.outside("preflight", func() error { return a.preflight(ctx, open) }); err != nil {
 		return a.preflightFailed(ctx, err)
 	}
+	return a.intend(ctx)
+}
+
+// intend makes durable for which volumes the lock is about to be taken.
+func (a *attempt) intend(ctx context.Context) bool {
 	if a.job.Delivery.Request.DryRun || a.job.Record == nil {
 		return true
 	}
@@ -108,6 +118,31 @@ func (a *attempt) preflight(ctx context.Context, open *undo) error {
 	if n := len(a.userTags); n > userTags {
 		return &RefusedError{Sentence: fmt.Sprintf("plan and request have %d tags together, and at most %d fit beside Stillpoint's own: leave some out", n, userTags)}
 	}
+	if err := a.checkHooks(); err != nil {
+		return err
+	}
+	if err := a.open(ctx, open); err != nil {
+		return err
+	}
+	if err := a.EBS.CheckCreate(ctx, a.createSet()); err != nil {
+		return err
+	}
+	if a.Plan.CopyTags {
+		ids := make([]string, len(a.volumes))
+		for i, v := range a.volumes {
+			ids[i] = v.ID
+		}
+		own, err := a.EBS.VolumeTags(ctx, ids)
+		if err != nil && a.job.Delivery.Request.DryRun {
+			a.warn("the volumes' own tags could not be copied: %v", err)
+		}
+		a.ownTags = own // where that failed it is tried again after the thaw
+	}
+	return nil
+}
+
+// open arms the guardian and opens the sessions of one window.
+func (a *attempt) open(ctx context.Context, open *undo) error {
 	if len(a.Plan.Freeze) > 0 {
 		g, err := a.Freezer.Arm(ctx, a.Plan.Freeze)
 		if err != nil {
@@ -125,20 +160,6 @@ func (a *attempt) preflight(ctx context.Context, open *undo) error {
 		open.push(s.Close)
 		server := s.Server()
 		a.result.MySQL = &server
-	}
-	if err := a.EBS.CheckCreate(ctx, a.createSet()); err != nil {
-		return err
-	}
-	if a.Plan.CopyTags {
-		ids := make([]string, len(a.volumes))
-		for i, v := range a.volumes {
-			ids[i] = v.ID
-		}
-		own, err := a.EBS.VolumeTags(ctx, ids)
-		if err != nil && a.job.Delivery.Request.DryRun {
-			a.warn("the volumes' own tags could not be copied: %v", err)
-		}
-		a.ownTags = own // where that failed it is tried again after the thaw
 	}
 	return nil
 }

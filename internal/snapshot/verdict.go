@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,11 +24,15 @@ func (a *attempt) afterwards(ctx context.Context) {
 	// That of a limit is written too: the next attempt must know that nothing was made by this one.
 	if a.job.Record != nil {
 		settled := *a.result
+		settled.Stages = slices.Clone(settled.Stages) // a further try takes some away
 		a.seal(&settled)
 		if err := a.job.Record.Settled(free, &settled); err != nil {
 			a.warn("cannot write the verdict to the journal: %v", err)
+			a.writeTags(free)
+			return
 		}
 	}
+	a.recorded = true
 	a.writeTags(free)
 }
 
@@ -39,6 +44,7 @@ func (a *attempt) judge(ctx context.Context) {
 	if w.thawErr != nil {
 		a.warn("the thaw reported: %v", w.thawErr)
 	}
+	a.judgePostThaw()
 	var (
 		ambiguous *AmbiguousError
 		quota     *QuotaError
@@ -54,6 +60,9 @@ func (a *attempt) judge(ctx context.Context) {
 	case w.coordErr != nil:
 		a.fail(messages.ReasonLockLost, "the database did not answer under the lock: %v; no snapshots were made", w.coordErr)
 		return
+	case w.hookErr != nil:
+		a.fail(messages.ReasonHookFailed, "pre_freeze failed, so that nothing was frozen: %v; no snapshots were made; its output is in the log", w.hookErr)
+		return
 	case w.freezeErr != nil && w.late:
 		a.fail(messages.ReasonMaxHoldExceeded, "the file systems did not come to rest within max_hold (%s): %v; no snapshots were made", a.Plan.MaxHold, w.freezeErr)
 		return
@@ -64,8 +73,9 @@ func (a *attempt) judge(ctx context.Context) {
 		a.fail(messages.ReasonMaxHoldExceeded, "%v (%s): lock and freeze took too long; EC2 was not asked and no snapshots were made; raise max_hold or find out what was slow", errNoTime, a.Plan.MaxHold)
 		return
 	case errors.As(w.createErr, &quota):
+		a.noteQuota()
 		a.again = a.mayTryAgain()
-		a.fail(messages.ReasonQuota, "%v; everything was let go and no snapshots were made", w.createErr)
+		a.fail(messages.ReasonQuota, "%v; everything was let go and no snapshots were made%s", w.createErr, a.quotaWords())
 		return
 	case w.createErr != nil:
 		a.fail(messages.ReasonSnapshotFailed, "%v; no snapshots were made", w.createErr)

@@ -159,9 +159,34 @@ func rows(stages []messages.Stage) []row {
 	return out
 }
 
-// collapse makes one row of all tries for the lock but the last one.
+// collapse makes one row of all tries that EC2 refused with a limit, up to the
+// end of the last wait, and one of all tries for the lock since then but the last one.
 func collapse(stages []messages.Stage) []row {
+	first, last, calls, refused := -1, -1, 0, ""
+	for i, s := range stages {
+		switch {
+		case heldFirst[s.Name] && first < 0:
+			first = i
+		case s.Name == "snapshot":
+			calls++
+			refused = s.Error
+		case s.Name == "quota":
+			last = i
+		}
+	}
+	if first < 0 || last < first {
+		return collapseLocks(rows(stages))
+	}
 	all := rows(stages)
+	word := "calls"
+	if calls == 1 {
+		word = "call"
+	}
+	one := row{fmt.Sprintf("%d %s refused", calls, word), all[first].start, all[last].end, refused}
+	return append(append(all[:first:first], one), collapseLocks(all[last+1:])...)
+}
+
+func collapseLocks(all []row) []row {
 	firstLock, lastLock, tries := -1, -1, 0
 	for i, r := range all {
 		if r.name == "lock" {

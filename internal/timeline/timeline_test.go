@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,9 +82,19 @@ func results() map[string]*messages.Result {
 	noDB.MySQL, noDB.Consistency, noDB.Timings = nil, messages.ConsistencyFilesystem, messages.Timings{WritesBlocked: 196.5}
 	noDB.Stages = stages(append(append([]any{}, before...), "freeze", 1.5, "", "snapshot", 190.0, "", "thaw", 5.0, "", "tag", 240.0, "")...)
 
+	const limit = "EC2 refused with RequestLimitExceeded: Request limit exceeded."
+	round := func(err string) []any {
+		return []any{"settle", 10.0, "", "warm-up", 60.0, "", "lock", 500.0, "the lock was not granted in time", "lock", 12.0, "", "coordinates", 1.0, "", "pre-freeze", 30.0, "",
+			"freeze", 1.5, "", "snapshot", 190.0, err, "thaw", 5.0, "", "post-thaw", 20.0, "", "coordinates-after", 1.0, "", "verify", 0.5, "", "unlock", 2.0, ""}
+	}
+	limited := succeeded()
+	limited.Timings.LockTries = 5
+	limited.Stages = stages(slices.Concat(before, round(limit), []any{"quota", 2100.0, "", "lock", 12.0, "", "snapshot", 190.0, limit, "quota", 4400.0, "", "intent", 4.0, "", "reopen", 60.0, ""},
+		round(""), []any{"tag", 240.0, ""})...)
+
 	skipped := &messages.Result{Status: messages.Skipped, Reason: messages.ReasonStale, Plan: "nightly", InstanceID: "i-0123456789abcdef0", Consistency: messages.ConsistencyNone,
 		Message: "the request is 2h0m0s old", Stages: stages("look-up", 80.0, "")}
-	return map[string]*messages.Result{"succeeded": succeeded(), "retried": retried, "gave-up": gaveUp, "failed": failed, "no-database": noDB, "skipped": skipped}
+	return map[string]*messages.Result{"succeeded": succeeded(), "retried": retried, "gave-up": gaveUp, "failed": failed, "no-database": noDB, "skipped": skipped, "limited": limited}
 }
 
 func draw(t *testing.T, r *messages.Result, o Options) string {

@@ -26,8 +26,6 @@ func TestBadDaysOfEC2(t *testing.T) {
 		consistency messages.Consistency
 		snapshots   int // that EC2 has under the request's id
 	}{
-		{"throttled twice, which proves that nothing ran", []localstack.Fault{{Operation: create, Skip: dry, Code: "RequestLimitExceeded", Times: 2}}, 0,
-			messages.Succeeded, "", messages.ConsistencyApplication, 2},
 		{"a lost answer, and the set is seen while everything is held", []localstack.Fault{{Operation: create, Skip: dry, Drop: true, After: true, Times: 1}}, 0,
 			messages.Succeeded, "", messages.ConsistencyApplication, 2},
 		{"half an answer", []localstack.Fault{{Operation: create, Skip: dry, Cut: true, Times: 1}}, 0,
@@ -60,6 +58,66 @@ func TestBadDaysOfEC2(t *testing.T) {
 			}
 			if n := len(sets(t, ctx, s)[id]); n != day.snapshots {
 				t.Errorf("EC2 has %d snapshots of the request, want %d", n, day.snapshots)
+			}
+		})
+	}
+}
+
+// Limits of EC2's are waited out with everything let go: writes flow between
+// the tries, and there is one set in the end.
+func TestLimitsOfEC2AreWaitedOut(t *testing.T) {
+	const create, dry = "ec2:CreateSnapshots", 1
+	ctx, s := set(t, scene.Config{Writers: 4, Pause: 50 * time.Millisecond, Extra: "ext4"})
+	work(t, ctx, s)
+	for _, day := range []struct {
+		code  string
+		times int
+		waits time.Duration // at least
+	}{
+		{"RequestLimitExceeded", 2, 2*time.Second + 4*time.Second},
+		{"SnapshotCreationPerVolumeRateExceeded", 1, 15 * time.Second},
+	} {
+		t.Run(day.code, func(t *testing.T) {
+			calls := func() (n int) {
+				for _, c := range s.AWS.Calls() {
+					if c.Operation == create {
+						n++
+					}
+				}
+				return n
+			}
+			asked := calls()
+			if err := s.AWS.SetFaults(localstack.Fault{Operation: create, Skip: dry, Code: day.code, Times: day.times}); err != nil {
+				t.Fatal(err)
+			}
+			s.Load.ResetStalls()
+			begin := time.Now()
+			send(t, ctx, s, `{"requestId":"limit/`+day.code+`"}`)
+			d := next(t, ctx, s)
+			stall := s.Load.Stats().Longest
+			t.Logf("%s after %s; the longest stall was %s (%s)", d.Subject, time.Since(begin).Round(time.Millisecond), stall.Duration, stall.Statement)
+			wants(t, d.Result, messages.Succeeded, "", messages.ConsistencyApplication)
+			if took := time.Since(begin); took < day.waits {
+				t.Errorf("it took %s: it did not wait", took)
+			}
+			if n := calls() - asked; n != dry+day.times+1 {
+				t.Errorf("%d create calls", n)
+			}
+			if n := len(sets(t, ctx, s)["limit/"+day.code]); n != 2 {
+				t.Errorf("EC2 has %d snapshots of the request", n)
+			}
+			var waited time.Duration
+			for _, st := range d.Result.Stages {
+				if st.Name == "quota" {
+					waited += time.Duration(st.DurationMS * float64(time.Millisecond))
+				}
+			}
+			if waited < day.waits {
+				t.Errorf("the stages say that it waited for %s", waited)
+			}
+			// Held through the waits, a writer would have stalled for as long.
+			if tm := d.Result.Timings; stall.Duration >= day.waits || tm.WritesBlockedTotal <= tm.WritesBlocked || tm.WritesBlockedTotal >= float64(day.waits.Milliseconds()) {
+				t.Errorf("the longest stall was %s, timings %+v", stall.Duration, tm)
 			}
 		})
 	}

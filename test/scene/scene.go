@@ -293,7 +293,7 @@ func (s *Scene) writeConfig(context.Context) error {
 		p("    mysql:\n      defaults_file: %s", s.DefaultsFile)
 		b.WriteString(indent(s.Config.MySQLYAML, "      "))
 	}
-	if !strings.Contains(s.Config.PlanYAML, "freeze:") {
+	if plan := "\n" + s.Config.PlanYAML; !strings.Contains(plan, "\nfreeze:") && !strings.Contains(plan, "\nno_freeze:") {
 		p("    freeze: [%s]", strings.Join(s.mounts(), ", "))
 	}
 	ids := make([]string, len(s.Volumes))

@@ -164,7 +164,11 @@ func (r *Record) Intend(ctx context.Context, attemptID string, volumeIDs []strin
 	}
 	for i := range r.Attempts {
 		if r.Attempts[i].ID == attemptID {
-			r.Attempts[i].VolumeIDs = volumeIDs
+			a := &r.Attempts[i]
+			if a.Settled != nil && a.Settled.Reason != messages.ReasonQuota {
+				r.rig.fault("attempt %s goes on after its verdict %s", attemptID, a.Settled.Reason)
+			}
+			a.VolumeIDs, a.Settled, a.Sent = volumeIDs, nil, false
 			return nil
 		}
 	}
@@ -179,7 +183,11 @@ func (r *Record) Sending() {
 		r.rig.fault("the create call is sent without an intent")
 		return
 	}
-	r.Attempts[len(r.Attempts)-1].Sent = true
+	a := &r.Attempts[len(r.Attempts)-1]
+	if a.Settled != nil {
+		r.rig.fault("the create call is sent again without an intent")
+	}
+	a.Sent = true
 }
 
 // Settled implements snapshot.Record.

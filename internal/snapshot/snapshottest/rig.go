@@ -24,6 +24,8 @@ type Rig struct {
 	EBS     *EBS
 	Record  *Record
 	Lease   *Lease
+	// PreFreeze and PostThaw are nil, as in a plan without hooks; see AddHooks.
+	PreFreeze, PostThaw *Hook
 
 	// Before is called at the beginning of every call, with its name; nil: nothing is.
 	Before func(call string)
@@ -41,6 +43,7 @@ type Rig struct {
 var permitted = []string{
 	"Session.Coordinates", "Session.Verify", "Session.Unlock", "Session.Close",
 	"Guard.Freeze", "Guard.Thaw", "Guard.Close", "Record.Sending", "EBS.Create", "EBS.Find",
+	"Guard.Owe true", "Guard.Owe false", "PreFreeze.Run", "PostThaw.Run",
 }
 
 // whileFrozen are those that may be made while file systems are frozen: no SQL is among them.
@@ -67,7 +70,7 @@ func New() *Rig {
 
 // Pipeline is one for the plan on this host, with a database and a freezer.
 func (r *Rig) Pipeline(plan snapshot.Plan) *snapshot.Pipeline {
-	return &snapshot.Pipeline{
+	p := &snapshot.Pipeline{
 		Plan: plan, Database: r.DB, Freezer: r.Freezer, Volumes: r.Volumes, EBS: r.EBS,
 		Identity: messages.Identity{InstanceID: "i-0123456789abcdef0", Region: "eu-west-1", Agent: messages.Agent{Name: "stillpoint", Version: "test"}},
 		Progress: func(stage, _ string) { r.note("Progress " + stage) },
@@ -83,6 +86,14 @@ func (r *Rig) Pipeline(plan snapshot.Plan) *snapshot.Pipeline {
 			}
 		},
 	}
+	// A nil *Hook in the interface would not be no hook.
+	if r.PreFreeze != nil {
+		p.PreFreeze = r.PreFreeze
+	}
+	if r.PostThaw != nil {
+		p.PostThaw = r.PostThaw
+	}
+	return p
 }
 
 // Calls is the log so far.
