@@ -29,9 +29,19 @@ func (h *Handler) conclude(ctx context.Context, log zerolog.Logger, dec decision
 	} else {
 		out.Err = h.Journal.Finish(r, dec.owed)
 	}
-	dec.endTurn()
+	published := h.memory.isPublished(r.EventID) // when the journal did not take it
+	switch {
+	case dec.duplicate:
+	case out.Err == nil:
+		h.memory.saved(r)
+	default:
+		h.memory.notSaved(dec)
+	}
+	if out.Err == nil {
+		dec.endTurn()
+	}
 	h.Monitor.journal(out.Err)
-	if h.memory.isPublished(r.EventID) { // when the journal did not take it
+	if published {
 		out.Published = true
 		if out.Err == nil {
 			h.published(log, r)
@@ -39,14 +49,11 @@ func (h *Handler) conclude(ctx context.Context, log zerolog.Logger, dec decision
 	} else {
 		out.Published = h.publish(ctx, log, r)
 	}
-	done()
-	switch {
-	case dec.duplicate:
-	case out.Err == nil:
-		h.memory.saved(r)
-	default:
-		h.memory.notSaved(dec, out.Published)
+	if out.Err != nil && out.Published && !dec.duplicate {
+		h.memory.wasPublished(r.EventID)
 	}
+	dec.endTurn() // where nothing is durable, not before it is known what others must know
+	done()
 	if h.Publisher != nil && !out.Published || len(dec.owed) > 0 {
 		h.Outbox.Wake()
 	}
@@ -63,7 +70,7 @@ func (h *Handler) conclude(ctx context.Context, log zerolog.Logger, dec decision
 		h.Monitor.finished(r)
 	}
 	if out.Err != nil {
-		say(log.Error(), r).Err(out.Err).Bool("published", out.Published).Msg("cannot record the result: it is kept in memory and recorded when that can be done")
+		say(log.Error(), r).Err(out.Err).Bool("published", out.Published).Msg("cannot record the result: trying again")
 		return out
 	}
 	say(log.WithLevel(level(r.Status)), r).Str("outcome", r.Message).Bool("published", out.Published).Msg("request finished")

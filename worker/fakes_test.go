@@ -378,7 +378,8 @@ type fakeRunner struct {
 	def    string
 	jobs   []snapshot.Job
 	turn   func(ctx context.Context) (func(), error)
-	turns  atomic.Int32 // taken and not ended
+	turns  atomic.Int32 // taken or waited for, and not ended
+	lock   chan struct{}
 }
 
 func (r *fakeRunner) DefaultPlan() string { return r.def }
@@ -394,7 +395,19 @@ func (r *fakeRunner) Turn(ctx context.Context) (func(), error) {
 	if r.turn != nil {
 		return r.turn(ctx)
 	}
-	return func() { r.turns.Add(-1) }, nil
+	if r.lock == nil {
+		return func() { r.turns.Add(-1) }, nil
+	}
+	select {
+	case r.lock <- struct{}{}: // one at a time
+	case <-ctx.Done():
+		r.turns.Add(-1)
+		return nil, ctx.Err()
+	}
+	return func() {
+		<-r.lock
+		r.turns.Add(-1)
+	}, nil
 }
 
 func (r *fakeRunner) Run(ctx context.Context, job snapshot.Job) snapshot.Outcome {
@@ -437,7 +450,7 @@ func newBench(t *testing.T) *bench {
 	tr := &trail{}
 	b := &bench{
 		trail: tr, queue: &fakeQueue{trail: tr}, topic: &fakeTopic{trail: tr},
-		journal: newFakeJournal(tr), runner: &fakeRunner{trail: tr, def: "nightly"}, log: &strings.Builder{},
+		journal: newFakeJournal(tr), runner: &fakeRunner{trail: tr, def: "nightly", lock: make(chan struct{}, 1)}, log: &strings.Builder{},
 	}
 	log := zerolog.New(zerolog.SyncWriter(b.log))
 	b.monitor = NewMonitor(Observer{

@@ -20,6 +20,10 @@ type Loop struct {
 	// Between is called before each poll and before each message is looked at:
 	// the place to exchange Handler.Runner and AllowSources. nil: nothing is called.
 	Between func()
+	// Admit is asked before the first poll, until it says nil: may this worker
+	// take messages from this queue? A *ForeignQueueError is asked about again
+	// after Timing.AdmitAgain, any other error counts as a failed poll. nil: it may.
+	Admit   func(ctx context.Context) error
 	Monitor *Monitor
 	Log     zerolog.Logger
 	Timing  Timing
@@ -37,13 +41,30 @@ func (l *Loop) Run(ctx context.Context) {
 	l.Now, l.Random = orNow(l.Now), orRandom(l.Random)
 	defer l.Monitor.Ended(LoopRequests)
 	failed, code := 0, ""
+	admitted := l.Admit == nil
 	for ctx.Err() == nil {
 		if l.Between != nil {
 			l.Between()
 		}
+		var m *Message
+		var err error
+		if !admitted {
+			l.Monitor.Expect(LoopRequests, "asking whose queue it is", 2*l.Timing.CallTimeout+slack)
+			if err = l.admit(ctx); errors.As(err, new(*ForeignQueueError)) {
+				l.Monitor.Expect(LoopRequests, "waiting to ask again whose queue it is", l.Timing.AdmitAgain+slack)
+				sleep(ctx, l.Timing.AdmitAgain)
+				continue
+			}
+			admitted = err == nil
+		}
 		l.Monitor.Expect(LoopRequests, "waiting for a request", l.Timing.ReceiveTimeout+l.Timing.CallTimeout+slack)
 		begun := l.Now()
-		m, err := l.receive(ctx)
+		if admitted {
+			m, err = l.receive(ctx)
+		}
+		if ctx.Err() != nil && !admitted {
+			return
+		}
 		if err != nil {
 			wait := fullJitter(l.Timing.RetryMin, l.Timing.RetryMax, failed+1, l.Random())
 			now := errorCode(err)

@@ -49,15 +49,21 @@ func limit[T any](s []T) []T {
 }
 
 // notSaved remembers a result that the journal did not take.
-func (m *memory) notSaved(dec decision, published bool) {
+func (m *memory) notSaved(dec decision) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := dec.result
 	if usesID(r) && m.index(r.RequestID) < 0 {
 		m.unsaved = limit(append(m.unsaved, unsaved{r, dec.owed, dec.messageID}))
 	}
-	if published && !slices.Contains(m.published, r.EventID) {
-		m.published = limit(append(m.published, r.EventID))
+}
+
+// wasPublished remembers that SNS has a result that the journal did not take.
+func (m *memory) wasPublished(eventID string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !slices.Contains(m.published, eventID) {
+		m.published = limit(append(m.published, eventID))
 	}
 }
 

@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"stillpoint/internal/snapshot"
+	"stillpoint/messages"
 )
 
 // Outbox publishes what could not be published at once, and writes the tags
@@ -33,17 +36,10 @@ type Outbox struct {
 	mu      sync.Mutex
 	wake    chan struct{}
 	claimed map[string]bool
-}
 
-// giveUpAfter is how many calls in a row fail before a pass ends early: one
-// entry that AWS will never take does not keep the others from being tried.
-const giveUpAfter = 3
-
-// errand is one of the two things that the outbox does, with its own delays.
-type errand struct {
-	pass   func(ctx context.Context) (allDone bool)
-	failed int
-	next   time.Time
+	// Run's own.
+	problem string               // what check said last
+	gone    map[string]time.Time // since when EC2 says that a snapshot does not exist
 }
 
 // Run works until ctx ends. What waits then waits for the next start.
@@ -51,22 +47,19 @@ func (o *Outbox) Run(ctx context.Context) {
 	o.setDefaults()
 	defer o.Monitor.Ended(LoopOutbox)
 	wake := o.waker()
-	errands := []*errand{{pass: o.publishAll}, {pass: o.tagAll}}
+	results, tags := newErrand(o), newErrand(o)
+	passes := []struct {
+		*errand
+		pass func(context.Context, *errand)
+	}{{results, o.publishAll}, {tags, o.tagAll}}
 	for ctx.Err() == nil {
 		wait := o.Idle
-		for _, e := range errands {
-			if now := o.Now(); !now.Before(e.next) {
+		for _, p := range passes {
+			if !o.Now().Before(p.next) {
 				o.Monitor.Expect(LoopOutbox, "looking at what waits", slack)
-				delay := o.Idle
-				if e.pass(ctx) {
-					e.failed = 0
-				} else {
-					e.failed++
-					delay = fullJitter(o.RetryMin, o.RetryMax, e.failed, o.Random())
-				}
-				e.next = o.Now().Add(delay)
+				p.pass(ctx, p.errand)
 			}
-			wait = min(wait, e.next.Sub(o.Now()))
+			wait = min(wait, p.next.Sub(o.Now()))
 		}
 		o.Monitor.Expect(LoopOutbox, "waiting", max(wait, 0)+slack)
 		timer := time.NewTimer(max(wait, 0))
@@ -74,13 +67,8 @@ func (o *Outbox) Run(ctx context.Context) {
 		case <-ctx.Done():
 		case <-timer.C:
 		case <-wake:
-			// Something failed a moment ago: it is tried after the shortest delay. One
-			// that is waiting out a longer series of failures goes on waiting.
-			for _, e := range errands {
-				if e.failed == 0 {
-					e.next = o.Now().Add(fullJitter(o.RetryMin, o.RetryMax, 1, o.Random()))
-				}
-			}
+			results.wake()
+			tags.wake()
 		}
 		timer.Stop()
 	}
@@ -142,71 +130,121 @@ func (o *Outbox) setDefaults() {
 	def(&o.RetryMax, 5*time.Minute)
 	def(&o.Idle, 15*time.Second)
 	o.Now, o.Random = orNow(o.Now), orRandom(o.Random)
+	o.gone = map[string]time.Time{}
 }
 
-func (o *Outbox) publishAll(ctx context.Context) bool {
+func (o *Outbox) publishAll(ctx context.Context, e *errand) {
+	o.check()
 	waiting, err := o.Journal.Outbox()
 	if err != nil {
 		o.Log.Error().Err(err).Msg("cannot read all of the outbox")
 	}
-	left, failed := 0, 0
 	var oldest time.Time
+	var due []task
 	for _, r := range waiting {
 		if o.isClaimed(r.EventID) {
 			continue
 		}
-		if o.Publisher != nil && failed < giveUpAfter && ctx.Err() == nil {
-			o.Monitor.Expect(LoopOutbox, "publishing", o.PublishTimeout+slack)
-			err := bounded(ctx, o.PublishTimeout, func(ctx context.Context) error { return o.Publisher.Publish(ctx, r) })
-			if err == nil {
-				failed = 0
-				if err := o.Journal.Published(r.EventID); err != nil {
-					o.Log.Warn().Err(err).Str("event_id", r.EventID).Msg("cannot take the published result out of the outbox: it will be published again")
-				} else {
-					o.Log.Info().Str("event_id", r.EventID).Str("request_id", r.RequestID).Msg("published a result that had waited")
-					continue
-				}
-			} else {
-				failed++
-				o.Log.Warn().Err(err).Str("event_id", r.EventID).Str("request_id", r.RequestID).Msg("cannot publish a result that waits")
-			}
+		if oldest.IsZero() || r.FinishedAt.Before(oldest) {
+			oldest = r.FinishedAt
 		}
-		left++
-		if oldest.IsZero() {
+		due = append(due, task{r.EventID, func(ctx context.Context) error { return o.publish(ctx, r) }})
+	}
+	// Before the tries too, which may take a while: since when something waits
+	// is known from the start.
+	o.Monitor.outbox(len(due), oldest)
+	if o.Publisher == nil {
+		e.rest(o.Now())
+		return
+	}
+	left := e.work(ctx, due)
+	oldest = time.Time{}
+	for _, r := range waiting {
+		if left[r.EventID] && (oldest.IsZero() || r.FinishedAt.Before(oldest)) {
 			oldest = r.FinishedAt
 		}
 	}
-	o.Monitor.outbox(left, oldest)
-	return left == 0 && err == nil
+	o.Monitor.outbox(len(left), oldest)
 }
 
-func (o *Outbox) tagAll(ctx context.Context) bool {
+// check looks whether the journal can be written to, so that a full disk is
+// heard of before a request needs it, and when there is room again.
+func (o *Outbox) check() {
+	err := o.Journal.Check()
+	o.Monitor.journal(err)
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if err != nil && text != o.problem {
+		o.Log.Error().Err(err).Msg("the journal cannot be written to: no request can be carried out until it can")
+	}
+	o.problem = text
+}
+
+func (o *Outbox) publish(ctx context.Context, r *messages.Result) error {
+	o.Monitor.Expect(LoopOutbox, "publishing", o.PublishTimeout+slack)
+	log := o.Log.With().Str("event_id", r.EventID).Str("request_id", r.RequestID).Logger()
+	err := bounded(ctx, o.PublishTimeout, func(ctx context.Context) error { return o.Publisher.Publish(ctx, r) })
+	if err != nil {
+		log.Warn().Err(err).Msg("cannot publish a result that waits")
+		return err
+	}
+	if err := o.Journal.Published(r.EventID); err != nil {
+		log.Warn().Err(err).Msg("cannot take the published result out of the outbox: it will be published again")
+		return err
+	}
+	log.Info().Msg("published a result that had waited")
+	return nil
+}
+
+func (o *Outbox) tagAll(ctx context.Context, e *errand) {
 	owed, err := o.Journal.Owed()
 	if err != nil {
 		o.Log.Error().Err(err).Msg("cannot read all of the tags that are owed")
 	}
-	left, failed := 0, 0
-	for _, p := range owed {
-		if o.Tagger == nil || failed >= giveUpAfter || ctx.Err() != nil {
-			left++
-			continue
-		}
-		o.Monitor.Expect(LoopOutbox, "writing tags", o.TagTimeout+slack)
-		err := bounded(ctx, o.TagTimeout, func(ctx context.Context) error { return o.Tagger.Tag(ctx, p.SnapshotID, p.Tags) })
-		if err == nil {
-			err = o.Journal.TagsWritten(p.SnapshotID)
-		}
-		if err != nil {
-			left++
-			failed++
-			o.Log.Warn().Err(err).Str("snapshot_id", p.SnapshotID).Msg("cannot write the tags that are owed yet")
-			continue
-		}
-		failed = 0
-		o.Log.Info().Str("snapshot_id", p.SnapshotID).Msg("wrote the tags that were owed")
+	if o.Tagger == nil {
+		o.Monitor.tagDebts(len(owed))
+		e.rest(o.Now())
+		return
 	}
-	o.Monitor.tagDebts(left)
-	return left == 0 && err == nil
+	var due []task
+	for _, p := range owed {
+		due = append(due, task{p.SnapshotID, func(ctx context.Context) error { return o.tag(ctx, p) }})
+	}
+	o.Monitor.tagDebts(len(e.work(ctx, due)))
+}
+
+// goneCode is EC2's for a snapshot that does not exist (EC2 API reference,
+// error codes); it also says so of one that was made a moment ago.
+const goneCode = "InvalidSnapshot.NotFound"
+
+// goneAfter is for how long EC2 must say so before it is believed: its answers
+// lag behind by minutes at the most (EC2 API reference, eventual consistency).
+const goneAfter = time.Hour
+
+func (o *Outbox) tag(ctx context.Context, p snapshot.PendingTags) error {
+	o.Monitor.Expect(LoopOutbox, "writing tags", o.TagTimeout+slack)
+	log := o.Log.With().Str("snapshot_id", p.SnapshotID).Logger()
+	err := bounded(ctx, o.TagTimeout, func(ctx context.Context) error { return o.Tagger.Tag(ctx, p.SnapshotID, p.Tags) })
+	if err == nil || errorCode(err) != goneCode {
+		delete(o.gone, p.SnapshotID)
+	} else if since, known := o.gone[p.SnapshotID]; !known {
+		o.gone[p.SnapshotID] = o.Now()
+	} else if o.Now().Sub(since) >= goneAfter {
+		log.Warn().Err(err).Msg("the snapshot is gone: the tags that were owed to it are given up")
+		delete(o.gone, p.SnapshotID)
+		return o.Journal.TagsWritten(p.SnapshotID)
+	}
+	if err == nil {
+		err = o.Journal.TagsWritten(p.SnapshotID)
+	}
+	if err != nil {
+		log.Warn().Err(err).Msg("cannot write the tags that are owed yet")
+		return err
+	}
+	log.Info().Msg("wrote the tags that were owed")
+	return nil
 }
 
 func bounded(ctx context.Context, d time.Duration, f func(context.Context) error) error {

@@ -3,7 +3,9 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -165,6 +167,117 @@ func (p poisoned) Publish(ctx context.Context, r *messages.Result) error {
 		return errors.New("InvalidParameter")
 	}
 	return p.fakeTopic.Publish(ctx, r)
+}
+
+// Entries that SNS never takes are tried ever more rarely, and what comes after
+// them is not kept waiting, however many they are.
+func TestPoisonedEntriesAreTriedRarelyAndBlockNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		for range 10 {
+			b.wait("poison", messages.Failed)
+			b.journal.waiting[len(b.journal.waiting)-1].EventID += "-" + fmt.Sprint(len(b.journal.waiting))
+		}
+		topic := &countingTopic{fakeTopic: b.topic}
+		o, start := b.outbox(nil)
+		o.Publisher = topic
+		stop := start(t.Context())
+		defer stop()
+		time.Sleep(24 * time.Hour)
+		if n := topic.calls.Load(); n > 10*24*14 || n < 24*12 { // each: every 5 minutes
+			t.Errorf("%d calls in a day", n)
+		}
+		b.journal.mu.Lock()
+		b.wait("good", messages.Succeeded)
+		b.journal.mu.Unlock()
+		o.Wake()
+		time.Sleep(5 * time.Minute)
+		if r := b.topic.results(); len(r) != 1 || r[0].RequestID != "good" {
+			t.Fatalf("%d published", len(r))
+		}
+	})
+}
+
+type countingTopic struct {
+	*fakeTopic
+	calls atomic.Int32
+}
+
+func (p *countingTopic) Publish(ctx context.Context, r *messages.Result) error {
+	p.calls.Add(1)
+	return poisoned{p.fakeTopic}.Publish(ctx, r)
+}
+
+// The age of what waits is known before the first try has ended, and from what
+// is on disk: it goes on over restarts.
+func TestTheAgeIsKnownAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.wait("younger", messages.Failed)
+		b.wait("older", messages.Failed)
+		old := time.Now().Add(-72 * time.Hour)
+		b.journal.waiting[1].FinishedAt = old
+		o, start := b.outbox(nil)
+		o.Publisher = hanging{}
+		stop := start(t.Context())
+		defer stop()
+		synctest.Wait()
+		if s := b.monitor.Status(); s.Outbox != 2 || !s.OutboxOldest.Equal(old) {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// A disk that is full is heard of before a request comes, and when it has room again.
+func TestTheOutboxChecksTheJournal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		_, start := b.outbox(nil)
+		stop := start(t.Context())
+		defer stop()
+		for _, err := range []error{errors.New("no space left on device"), nil} {
+			b.journal.mu.Lock()
+			b.journal.checkErr = err
+			b.journal.mu.Unlock()
+			time.Sleep(16 * time.Second)
+			if got := b.monitor.Status().JournalError; (got != "") != (err != nil) {
+				t.Errorf("%v is told as %q", err, got)
+			}
+		}
+	})
+}
+
+type goneError struct{ code string }
+
+func (e goneError) Error() string     { return "no such snapshot" }
+func (e goneError) ErrorCode() string { return e.code }
+
+// EC2's word that a snapshot does not exist is believed after an hour; until
+// then it may be one that was made a moment ago.
+func TestTagsOfASnapshotThatIsGoneAreGivenUp(t *testing.T) {
+	for code, after := range map[string]time.Duration{"InvalidSnapshot.NotFound": time.Hour, "UnauthorizedOperation": 0} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t)
+			tagger := &fakeTagger{trail: b.trail, err: fmt.Errorf("refused: %w", goneError{code})}
+			b.journal.owed = []snapshot.PendingTags{{SnapshotID: "snap-1"}}
+			_, start := b.outbox(tagger)
+			stop := start(t.Context())
+			defer stop()
+			time.Sleep(59 * time.Minute)
+			if left, _ := b.journal.Owed(); len(left) != 1 {
+				t.Fatal("given up too early")
+			}
+			time.Sleep(11 * time.Minute)
+			if left, _ := b.journal.Owed(); (len(left) == 0) != (after > 0) {
+				t.Errorf("%s: %d left", code, len(left))
+			}
+			if after > 0 {
+				if s := b.monitor.Status(); s.TagDebts != 0 {
+					t.Errorf("%+v", s)
+				}
+			}
+		})
+	}
 }
 
 func TestOwedTagsAreWrittenInTheEnd(t *testing.T) {

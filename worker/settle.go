@@ -11,6 +11,27 @@ import (
 	"stillpoint/messages"
 )
 
+// ForeignQueueError says that a queue is for another instance.
+type ForeignQueueError struct{ Sentence string }
+
+func (e *ForeignQueueError) Error() string { return e.Sentence }
+
+// admit asks whether this worker may take messages, and tells why not.
+func (l *Loop) admit(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*l.Timing.CallTimeout)
+	defer cancel()
+	err := l.Admit(ctx)
+	var foreign *ForeignQueueError
+	switch {
+	case errors.As(err, &foreign):
+		l.Log.Error().Err(err).Msg("no message is taken from this queue")
+		l.Monitor.NotPolling(foreign.Sentence)
+	case err == nil:
+		l.Monitor.NotPolling("")
+	}
+	return err
+}
+
 // deadLetter puts a copy of what was rejected on the dead-letter queue. It
 // returns false where a copy is still owed.
 func (l *Loop) deadLetter(ctx context.Context, log zerolog.Logger, m *Message, r *messages.Result) bool {

@@ -28,6 +28,9 @@ type Timing struct {
 	ReleaseStopping time.Duration
 	// RetryMin and RetryMax bound the wait after a poll that failed. Defaults 1 s and 60 s.
 	RetryMin, RetryMax time.Duration
+	// AdmitAgain is how often the tags of a queue that is for another instance
+	// are looked at again. Default 1 min.
+	AdmitAgain time.Duration
 	// DeleteTries is how often the deletion of a message is tried. Default 3.
 	DeleteTries int
 	// DeleteRetry is the wait after the first failed try; it doubles. Default 500 ms.
@@ -52,6 +55,7 @@ func (t Timing) withDefaults() Timing {
 	def(&t.ReleaseStopping, 5*time.Second)
 	def(&t.RetryMin, time.Second)
 	def(&t.RetryMax, time.Minute)
+	def(&t.AdmitAgain, time.Minute)
 	def(&t.DeleteRetry, 500*time.Millisecond)
 	if t.DeleteTries == 0 {
 		t.DeleteTries = 3

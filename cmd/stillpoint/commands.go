@@ -27,6 +27,7 @@ type commands struct {
 	Worker   workerCommand   `cmd:"" help:"Take requests from the queue until SIGTERM."`
 	Snapshot snapshotCommand `cmd:"" help:"Take one set of snapshots now, without the queue."`
 	Send     sendCommand     `cmd:"" help:"Check a request and put it on the queue."`
+	Claim    claimCommand    `cmd:"" help:"Confirm that this instance, a clone, may answer its queue."`
 	Schema   schemaCommand   `cmd:"" help:"Print the JSON Schema of a request or a result."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }

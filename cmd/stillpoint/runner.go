@@ -33,6 +33,8 @@ type runner struct {
 	locked bool
 	// monitor is told what a run waits for; nil: nobody is.
 	monitor *worker.Monitor
+	// lock is the turn's, between Turn and its end.
+	lock *journal.RunLock
 }
 
 var _ worker.Runner = (*runner)(nil)
@@ -135,6 +137,11 @@ const busyRetry = 250 * time.Millisecond
 
 // Run goes through the plan's pipeline.
 func (r *runner) Run(ctx context.Context, job snapshot.Job) snapshot.Outcome {
+	if r.lock != nil { // for whoever finds it busy
+		if err := r.lock.For(job.Delivery.Request.RequestID, job.Delivery.Request.Plan); err != nil {
+			r.log.Debug().Err(err).Msg("cannot note in the run lock what it is for")
+		}
+	}
 	return r.pipelines[job.Delivery.Request.Plan].Run(ctx, job)
 }
 
@@ -155,7 +162,11 @@ func (r *runner) Turn(ctx context.Context) (end func(), err error) {
 			if err != nil {
 				return nil, err
 			}
-			return func() { _ = lock.Unlock() }, nil
+			r.lock = lock
+			return func() {
+				r.lock = nil
+				_ = lock.Unlock()
+			}, nil
 		}
 		if !waited {
 			r.log.Info().Err(err).Msg("waiting for the other run to end")

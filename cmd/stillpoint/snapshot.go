@@ -182,7 +182,7 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 		return hostError(fmt.Errorf("cannot make the runtime directory: %w", err))
 	}
 	delivery := messages.Delivery{Request: req, Source: messages.SourceCLI, RequestedAt: time.Now()}
-	lock, err := journal.LockRun(runLock(f))
+	lock, err := lockSoon(ctx, runLock(f))
 	if err != nil {
 		if errors.As(err, new(*journal.BusyError)) && c.JSON {
 			r := id.Result(delivery, time.Now())
@@ -196,7 +196,7 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 		return hostError(err)
 	}
 	defer func() { _ = lock.Unlock() }()
-	j, err := journal.Open(f.StateDir, journal.Options{InstanceID: id.InstanceID, Log: log})
+	j, err := journal.Open(f.StateDir, journal.Options{InstanceID: id.InstanceID, Region: id.Region, Log: log})
 	if err != nil {
 		return hostError(err)
 	}
@@ -205,7 +205,7 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 	if err != nil {
 		return err
 	}
-	run.locked = true
+	run.locked, run.lock = true, lock
 	h := &worker.Handler{Identity: id, Runner: run, Journal: j, NoQueue: true, Log: zerolog.Nop()} // what it would log is the answer
 	if g.LogLevel == "debug" {
 		h.Log = log

@@ -55,6 +55,7 @@ type life struct {
 type work struct {
 	loop   *worker.Loop
 	outbox *worker.Outbox
+	resume *worker.Resumption
 	queue  *queue.Queue
 	reload *reloader
 }
@@ -105,7 +106,7 @@ func (workerCommand) Run(ctx context.Context, g *globals) error {
 	}
 	var w *work
 	if missing(cfg.Region, id.InstanceID) == "" {
-		if w, err = l.build(cfg, id); err != nil {
+		if w, err = l.build(cfg, id); err != nil && !isUnclaimed(err) {
 			return err
 		}
 	}
@@ -129,7 +130,7 @@ func (l *life) use(f *config.File) {
 // build makes what takes requests. Its error is one of the host.
 func (l *life) build(cfg aws.Config, id messages.Identity) (*work, error) {
 	log := l.log.With().Str("instance_id", id.InstanceID).Logger()
-	j, err := journal.Open(l.file.StateDir, journal.Options{InstanceID: id.InstanceID, Now: clock(), Log: log})
+	j, err := journal.Open(l.file.StateDir, journal.Options{InstanceID: id.InstanceID, Region: id.Region, Now: clock(), Log: log})
 	if err != nil {
 		return nil, hostError(err)
 	}
@@ -167,6 +168,8 @@ func (l *life) build(cfg aws.Config, id messages.Identity) (*work, error) {
 		path: l.path, start: l.file, build: runnerFor, loop: w.loop, monitor: l.monitor, manager: l.manager, used: l.use, log: log, hup: l.hup,
 	}
 	w.loop.Between = w.reload.between
+	w.loop.Admit = admission(w.queue, id, log)
+	w.resume = &worker.Resumption{Handler: w.loop.Handler, Resumer: newResumer(l, cfg, id, log), Log: log}
 	return w, nil
 }
 
@@ -189,45 +192,37 @@ func (l *life) live(ctx context.Context, cfg aws.Config, id messages.Identity, w
 		defer stopTelling()
 		beside.Go(func() { l.teller.run(told) })
 	}
-	overdue := make(chan struct{})
-	beside.Go(func() {
-		select {
-		case <-rest.Done():
-			return
-		case <-ctx.Done():
-		}
-		within := stopBudget(l.inForce.Load())
-		l.manager.stopping(within + logFlushWait)
-		l.log.Info().Str("within", within.String()).Msg("stopping: waiting for the poll or the request in hand")
-		select {
-		case <-rest.Done():
-		case <-time.After(within):
-			close(overdue)
-		}
-	})
-
-	result := make(chan error, 1)
-	go func() { result <- l.work(ctx, rest, cfg, id, w) }()
-	select {
-	case err := <-result:
-		if err == nil {
-			l.log.Info().Msg("worker stopped")
-		}
-		return err
-	case <-overdue:
+	err := endInTime(ctx, l.stopping, func() error { return l.work(ctx, rest, cfg, id, w) })
+	switch {
+	case errors.Is(err, errOverdue):
 		s := l.monitor.Status()
-		return fmt.Errorf("cannot stop in time: left behind: %s: the message comes back, and what is frozen or locked is let go with this process", statusLine(s, l.teller.frozen.Load(), time.Now()))
+		return fmt.Errorf("%w; left behind: %s; its message comes back, and what is frozen or locked is let go with this process",
+			err, statusLine(s, l.teller.frozen.Load(), time.Now()))
+	case err == nil:
+		l.log.Info().Msg("worker stopped")
 	}
+	return err
+}
+
+// stopping is told when the stop begins, and says how long it may take.
+func (l *life) stopping() time.Duration {
+	within := stopBudget(l.inForce.Load())
+	l.manager.stopping(within + logFlushWait)
+	l.log.Info().Str("within", within.String()).Msg("stopping: waiting for the poll or the request in hand")
+	return within
 }
 
 // work finds out who this is, where that is not known, and takes requests until ctx ends.
 func (l *life) work(ctx, rest context.Context, cfg aws.Config, id messages.Identity, w *work) error {
 	if w == nil {
-		err := awaitIdentity(ctx, &cfg, &id, l.monitor, l.log)
-		if err != nil {
-			return nil //nolint:nilerr // ctx has ended: stopped before it was known
+		if missing(cfg.Region, id.InstanceID) != "" {
+			if err := awaitIdentity(ctx, &cfg, &id, l.monitor, l.log); err != nil {
+				return nil //nolint:nilerr // ctx has ended: stopped before it was known
+			}
 		}
-		if w, err = l.build(cfg, id); err != nil {
+		var err error
+		w, err = awaitClaim(ctx, func() (*work, error) { return l.build(cfg, id) }, l.monitor, l.log)
+		if w == nil {
 			return err
 		}
 	}
@@ -237,6 +232,7 @@ func (l *life) work(ctx, rest context.Context, cfg aws.Config, id messages.Ident
 	rest, end := context.WithCancel(rest)
 	var beside sync.WaitGroup
 	beside.Go(func() { w.outbox.Run(rest) })
+	beside.Go(func() { w.resume.Run(ctx) })
 	beside.Go(func() { w.reload.run(ctx) })
 	beside.Go(func() { l.lookAtQueue(ctx, w.queue, log) })
 	w.loop.Run(ctx)

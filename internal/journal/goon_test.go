@@ -13,7 +13,7 @@ import (
 func TestAnAttemptGoesOnAfterALimit(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	j := open(t, dir, Options{})
-	rec := j.Record("r", "nightly")
+	rec := j.Record(delivery("r", "nightly"), "m-1")
 	look := func(when string, sent, settled bool) {
 		t.Helper()
 		e, err := open(t, dir, Options{}).Load("r")
