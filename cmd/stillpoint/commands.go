@@ -26,6 +26,7 @@ type commands struct {
 
 	Worker   workerCommand   `cmd:"" help:"Take requests from the queue until SIGTERM."`
 	Snapshot snapshotCommand `cmd:"" help:"Take one set of snapshots now, without the queue."`
+	Thaw     thawCommand     `cmd:"" help:"Thaw what dead workers have left frozen; safe at any time."`
 	Send     sendCommand     `cmd:"" help:"Check a request and put it on the queue."`
 	Claim    claimCommand    `cmd:"" help:"Confirm that this instance, a clone, may answer its queue."`
 	Schema   schemaCommand   `cmd:"" help:"Print the JSON Schema of a request or a result."`

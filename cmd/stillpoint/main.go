@@ -118,7 +118,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exited(code)) }), //nolint:forbidigo // recovered above
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Vars{"configPath": config.DefaultPath},
+		kong.Vars{"configPath": config.DefaultPath, "runtimeDir": defaultRuntimeDir},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)
 	if err != nil {

@@ -9,4 +9,7 @@ import (
 )
 
 // settleFreezes thaws what a dead worker's record says is frozen, before anything else is done.
-func settleFreezes(context.Context, *config.File, zerolog.Logger) error { return nil }
+func settleFreezes(ctx context.Context, f *config.File, log zerolog.Logger) error {
+	settleFreeze(ctx, f, log)
+	return nil
+}

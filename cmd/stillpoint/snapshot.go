@@ -196,6 +196,7 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 		return hostError(err)
 	}
 	defer func() { _ = lock.Unlock() }()
+	settleFreeze(ctx, f, log)
 	j, err := journal.Open(f.StateDir, journal.Options{InstanceID: id.InstanceID, Region: id.Region, Log: log})
 	if err != nil {
 		return hostError(err)

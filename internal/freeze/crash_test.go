@@ -2,7 +2,10 @@ package freeze
 
 import (
 	"bufio"
+	"io"
+	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,37 +16,95 @@ import (
 	"stillpoint/internal/snapshot"
 )
 
+// crew is a worker and its guardian, in processes of their own.
+type crew struct {
+	*exec.Cmd
+	guardian int
+	notes    string
+	in       io.Writer
+	lines    *bufio.Scanner
+}
+
 // startWorker runs a worker that freezes and never thaws, until it says a word.
 func startWorker(t *testing.T, word string, disks ...*disk) (worker *exec.Cmd, guardian int) {
 	t.Helper()
-	cmd := exec.Command(selfPath, "worker")
+	c := startCrew(t, "", 20*time.Second, "", disks...)
+	c.goOn(t)
+	if word == "frozen" {
+		c.expect(t, word)
+	}
+	return c.Cmd, c.guardian
+}
+
+// startCrew starts a worker and waits until it is armed.
+func startCrew(t testing.TB, runtimeDir string, hold time.Duration, rcu string, disks ...*disk) *crew {
+	t.Helper()
+	return startCrewBy(t, nil, runtimeDir, hold, rcu, disks...)
+}
+
+// startCrewBy starts it by another program.
+func startCrewBy(t testing.TB, by []string, runtimeDir string, hold time.Duration, rcu string, disks ...*disk) *crew {
+	t.Helper()
+	exe, err := os.Executable() // selfPath would be the other program
+	must(t, err)
+	argv := append(slices.Clone(by), exe, "worker", runtimeDir, hold.String(), rcu)
+	c := &crew{Cmd: exec.Command(argv[0], argv[1:]...)}
 	for _, d := range disks {
-		cmd.Args = append(cmd.Args, d.path)
+		c.Args = append(c.Args, d.path)
 	}
-	_, err := cmd.StdinPipe() // whose end it would notice, were it not killed
+	c.in, err = c.StdinPipe() // whose end it would notice, were it not killed
 	must(t, err)
-	out, err := cmd.StdoutPipe()
+	out, err := c.StdoutPipe()
 	must(t, err)
-	must(t, cmd.Start())
+	must(t, c.Start())
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		_ = c.Process.Kill()
+		_ = c.Wait()
 	})
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		said, pid, _ := strings.Cut(lines.Text(), " ")
-		if said == "armed" {
-			guardian, err = strconv.Atoi(pid)
-			must(t, err)
-		}
-		if said == word {
-			return cmd, guardian
-		}
-		if said != "armed" {
-			t.Fatalf("the worker says %q", lines.Text())
+	c.lines = bufio.NewScanner(out)
+	pid, notes, _ := strings.Cut(c.expect(t, "armed"), " ")
+	c.notes = notes
+	c.guardian, err = strconv.Atoi(pid)
+	must(t, err)
+	return c
+}
+
+// goOn lets the worker go on to its next step.
+func (c *crew) goOn(t testing.TB) {
+	t.Helper()
+	_, err := c.in.Write([]byte("."))
+	must(t, err)
+}
+
+// expect reads what the worker says next, and returns what follows the word.
+func (c *crew) expect(t testing.TB, word string) string {
+	t.Helper()
+	if !c.lines.Scan() {
+		t.Fatalf("the worker has ended, want it to say %s", word)
+	}
+	said, rest, _ := strings.Cut(c.lines.Text(), " ")
+	if said != word {
+		t.Fatalf("the worker says %q, want %s", c.lines.Text(), word)
+	}
+	return rest
+}
+
+// signal sends one to both.
+func (c *crew) signal(t testing.TB, s unix.Signal) {
+	t.Helper()
+	for _, pid := range []int{c.Process.Pid, c.guardian} {
+		if err := unix.Kill(pid, s); err != nil && err != unix.ESRCH { // it may have ended by itself
+			t.Error(err)
 		}
 	}
-	t.Fatal("the worker has ended")
-	return nil, 0
+}
+
+// killBoth kills both at once: neither has the time to notice the other's end.
+func (c *crew) killBoth(t testing.TB) {
+	t.Helper()
+	c.signal(t, unix.SIGSTOP)
+	c.signal(t, unix.SIGKILL)
+	_ = c.Wait()
 }
 
 // mustEnd waits for a process that is not our child.
@@ -99,7 +160,7 @@ func TestSignalsDoNotEndTheGuardian(t *testing.T) {
 	d := newDisk(t, "xfs", t.TempDir())
 	g := arm(t, config(t), d)
 	must(t, g.Freeze(t.Context(), in(5*time.Second)))
-	for _, s := range []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE, unix.SIGQUIT, unix.SIGUSR1} {
+	for _, s := range []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE, unix.SIGQUIT, unix.SIGABRT, unix.SIGUSR1, unix.SIGIO, unix.SIGXCPU, unix.SIGVTALRM} {
 		must(t, unix.Kill(g.Report().Guardian, s))
 	}
 	time.Sleep(50 * time.Millisecond)
@@ -135,6 +196,55 @@ func TestGuardianKilled(t *testing.T) {
 	}
 	wantRCU(t, c, "0")
 	must(t, g.Close())
+}
+
+// TestGuardianKilledBesideForeignFreezes: the worker thaws what its guardian
+// had frozen, and nothing else, such as what it could not freeze.
+func TestGuardianKilledBesideForeignFreezes(t *testing.T) {
+	slow, release := stalledDisk(t, false)
+	theirs := newDisk(t, "xfs", t.TempDir())
+	theirs.freezeForeign(t)
+	g := arm(t, config(t), slow, theirs)
+	failed := make(chan error)
+	go func() { failed <- g.Freeze(bounded(t, 10*time.Second), in(10*time.Second)) }()
+	var index int
+	for i, target := range g.targets {
+		if target.name == theirs.path {
+			index = i
+		}
+	}
+	for g.record.mark(index) != markFailed {
+		time.Sleep(time.Millisecond)
+	}
+	must(t, unix.Kill(g.Report().Guardian, unix.SIGKILL))
+	time.AfterFunc(200*time.Millisecond, release)
+	t.Log(<-failed)
+	must(t, g.Close())
+	if !theirs.isFrozen(t) {
+		t.Error("the worker thawed someone else's freeze")
+	}
+	if slow.isFrozen(t) {
+		t.Error("the worker left its own")
+	}
+}
+
+// TestGuardianWithoutPrivileges: what it cannot do to protect itself is a note.
+func TestGuardianWithoutPrivileges(t *testing.T) {
+	if _, err := exec.LookPath("setpriv"); err != nil {
+		t.Skip("needs setpriv")
+	}
+	d := newDisk(t, "xfs", t.TempDir())
+	c := startCrewBy(t, []string{"setpriv", "--bounding-set", "-sys_resource,-sys_nice,-ipc_lock"}, t.TempDir(), 20*time.Second, "", d)
+	t.Log(c.notes)
+	for _, want := range []string{"protect itself from the OOM killer", "run ahead of other processes"} {
+		if !strings.Contains(c.notes, want) {
+			t.Errorf("the notes are %q, want that it cannot %s", c.notes, want)
+		}
+	}
+	c.goOn(t)
+	c.expect(t, "frozen")
+	c.goOn(t)
+	c.expect(t, "thawed")
 }
 
 func TestGuardianKilledBeforeTheFreeze(t *testing.T) {

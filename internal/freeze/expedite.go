@@ -27,10 +27,10 @@ type expediter struct {
 	raised bool
 }
 
-// raise writes 1, after announce was called with what is to be put back. It
-// does nothing where someone else holds the lock, since their freeze is being
-// expedited and ours with it, or where the value is not 0.
-func (e *expediter) raise(announce func(was []byte)) {
+// raise writes 1, after announce was called with what is to be put back and
+// has agreed. It does nothing where someone else holds the lock, since their
+// freeze is being expedited and ours with it, or where the value is not 0.
+func (e *expediter) raise(announce func(was []byte) bool) {
 	if e.fd < 0 || unix.Flock(e.lock, unix.LOCK_EX|unix.LOCK_NB) != nil {
 		return
 	}
@@ -40,7 +40,10 @@ func (e *expediter) raise(announce func(was []byte)) {
 		return
 	}
 	e.size, e.raised = n, true
-	announce(e.was[:n])
+	if !announce(e.was[:n]) {
+		e.restore()
+		return
+	}
 	if _, err := unix.Pwrite(e.fd, []byte("1\n"), 0); err != nil {
 		e.restore()
 	}

@@ -34,6 +34,19 @@ type Config struct {
 	// parent. Those of `/`, of the program and of standard input, output and
 	// error where they are files are always among them.
 	Forbidden []string
+	// RuntimeDir is where the record of what is frozen is kept, and what a
+	// worker and a guardian that both died have left behind is found; it is
+	// made where it is missing, and never frozen. "" means that there is no such
+	// record: then what is frozen when both die stays frozen.
+	RuntimeDir string
+	// PostThaw is the command that the record names where Guard.Owe says that
+	// it is owed; PostThawTimeout bounds it.
+	PostThaw        []string
+	PostThawTimeout time.Duration
+	// RunHook runs such a command for a leftover record; nil: it stays owed, and Arm fails.
+	RunHook func(ctx context.Context, argv []string, timeout time.Duration) error
+	// Program is the version for the record.
+	Program string
 	// AnswerWithin bounds how long a guardian may be silent before the worker
 	// takes over and thaws; zero means 500 ms.
 	AnswerWithin time.Duration
@@ -73,12 +86,17 @@ func (f *Freezer) Arm(ctx context.Context, mounts []string) (snapshot.Guard, err
 	if err := checkCapability(); err != nil {
 		return nil, err
 	}
+	left, err := f.settleLeftover(ctx)
+	if err != nil {
+		return nil, err
+	}
 	targets, err := f.resolve(mounts)
 	if err != nil {
 		return nil, err
 	}
 	g := &Guard{
 		targets:      targets,
+		notes:        left,
 		answerWithin: f.config.AnswerWithin,
 		closeWithin:  f.config.CloseWithin,
 		rcu:          expediter{fd: -1},
@@ -89,8 +107,13 @@ func (f *Freezer) Arm(ctx context.Context, mounts []string) (snapshot.Guard, err
 		ended:        make(chan struct{}),
 		drained:      make(chan struct{}),
 	}
+	if g.record, err = f.newRecord(targets); err != nil {
+		g.closeFiles()
+		return nil, err
+	}
 	g.openRCU(f.config)
 	if err := g.start(ctx, f.config); err != nil {
+		g.record.remove()
 		g.closeFiles()
 		return nil, err
 	}
@@ -125,7 +148,10 @@ func (g *Guard) openRCU(c Config) {
 func (g *Guard) closeFiles() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.shut = true
+	g.shut, g.done = true, true
+	if g.record != nil {
+		g.record.close()
+	}
 	for _, t := range g.targets {
 		_ = t.file.Close()
 	}

@@ -28,6 +28,7 @@ type Guard struct {
 	timer             int // the backstop's timerfd
 	rcuFile, lockFile *os.File
 	rcu               expediter
+	record            *record
 
 	frozen  chan struct{} // closed when all are frozen
 	gone    chan struct{} // closed when the guardian's end of the socket has closed
@@ -47,6 +48,7 @@ type Guard struct {
 	abandoned bool  // Freeze returned an error
 	closed    bool  // Close was called
 	shut      bool  // nothing can be sent any more
+	done      bool  // the descriptors are closed
 	overdue   int64 // the backstop wants to have heard something since then, CLOCK_BOOTTIME
 	final     frame // the guardian's kindOver
 	thawedAt  time.Time
@@ -120,8 +122,18 @@ func (g *Guard) Settle(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
-// Owe implements snapshot.Guard. The record does not say so yet.
-func (g *Guard) Owe(bool) {}
+// Owe notes in the record whether post_thaw is owed. Where both are killed
+// while it is, whoever settles the record runs it. A failure to note it is in the Report.
+func (g *Guard) Owe(owed bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.done {
+		return
+	}
+	if errno := g.record.setOwed(owed); errno != 0 {
+		g.notes = append(g.notes, "cannot note in the freeze record whether post_thaw is owed: "+errno.Error())
+	}
+}
 
 // Freeze freezes all file systems, or returns an error and none is left
 // frozen. The guardian thaws at the deadline, which counts on CLOCK_BOOTTIME
@@ -173,6 +185,10 @@ func (g *Guard) orderFreeze(deadline time.Time) error {
 	if err := setTimer(g.timer, at+int64(backstopMargin)); err != nil {
 		return fmt.Errorf("cannot freeze %s: cannot set a timer: %w", g.names(), err)
 	}
+	// Before the command as well, so that whoever finds the record knows how long to wait.
+	if errno := g.record.setDeadline(at); errno != 0 {
+		return fmt.Errorf("cannot freeze %s: cannot write to the freeze record: %w", g.names(), errno)
+	}
 	g.overdue, g.commanded = at, true
 	f := frame{kind: kindFreeze, at: at}
 	if err := f.send(g.fd()); err != nil {
@@ -195,6 +211,8 @@ func (g *Guard) freezeError() error {
 		return fmt.Errorf("cannot freeze %s: the deadline passed before the kernel had frozen all: %w", g.names(), context.DeadlineExceeded)
 	case f.cause == causeFailed && f.stage == stageFreeze:
 		return fmt.Errorf("cannot freeze %s: %w%s", g.nameOf(f.index), f.errno, advice(f.errno))
+	case f.cause == causeFailed && f.stage == stageRecord:
+		return fmt.Errorf("cannot freeze %s: cannot write to the freeze record: %w", g.nameOf(f.index), f.errno)
 	case f.errno != 0:
 		return fmt.Errorf("cannot freeze %s: %w", g.names(), f.errno)
 	}

@@ -31,15 +31,20 @@ func GuardianMain() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return k.run()
+	code := k.run()
+	// Where the worker is dead, nobody else will. Where it lives, it has let go of all.
+	k.record.remove()
+	return code
 }
 
 // newKeeper prepares this process and greets the worker.
 func newKeeper() (*keeper, error) {
 	// A file system that is being frozen cannot be stopped at, nor can what a
 	// service manager sends to all processes of a unit end a guardian.
-	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE, unix.SIGQUIT,
-		unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
+	// SIGABRT is what systemd sends to a whole unit whose watchdog has run out.
+	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE, unix.SIGQUIT, unix.SIGABRT,
+		unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGVTALRM, unix.SIGIO, unix.SIGPWR, unix.SIGSTKFLT,
+		unix.SIGXCPU, unix.SIGXFSZ, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
 	// What there is to collect is not worth a pause; negative turns the
 	// collections off that the runtime makes every two minutes, too.
 	debug.SetGCPercent(-1)
@@ -65,6 +70,13 @@ func newKeeper() (*keeper, error) {
 			k.rcu.lock = fdLock
 		}
 	}
+	k.record = &record{fd: fdRecord, dir: -1, spots: s.Record}
+	if s.Dir {
+		k.record.dir = fdDir
+	}
+	if len(s.Record.Marks) != len(s.Levels) {
+		return nil, fmt.Errorf("cannot keep a record of %d file systems in %d fields", len(s.Levels), len(s.Record.Marks))
+	}
 	if k.timer, err = newTimer(); err != nil {
 		return nil, err
 	}
@@ -77,7 +89,7 @@ func newKeeper() (*keeper, error) {
 			return nil, fmt.Errorf("cannot look at inherited descriptor %d: %w", fdMounts+i, err)
 		}
 		h.Devices = append(h.Devices, st.Dev)
-		k.hands = append(k.hands, newHand(fdMounts+i, level, k.bell))
+		k.hands = append(k.hands, newHand(fdMounts+i, level, k.bell, k.record, i))
 	}
 	return k, sendJSON(fdSocket, h)
 }

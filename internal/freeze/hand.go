@@ -32,18 +32,21 @@ const thawRetry = 50 * time.Millisecond
 // mean "not frozen".
 type hand struct {
 	fd, level int
+	record    *record
+	index     int // in the record
 	state     atomic.Int32
 	orders    chan state // stateFreezing, then stateThawing
 	bell      int        // rung after each change
 
 	// Written before the change of state that tells of them.
+	noteErrno   unix.Errno // the record could not be written, so FIFREEZE was not called
 	freezeErrno unix.Errno
 	thawErrno   unix.Errno // EINVAL: someone else had thawed it
 }
 
 // newHand starts the thread. It ends with the process.
-func newHand(fd, level, bell int) *hand {
-	h := &hand{fd: fd, level: level, bell: bell, orders: make(chan state, 2)}
+func newHand(fd, level, bell int, r *record, index int) *hand {
+	h := &hand{fd: fd, level: level, bell: bell, record: r, index: index, orders: make(chan state, 2)}
 	go h.work()
 	return h
 }
@@ -62,11 +65,19 @@ func (h *hand) work() {
 	}
 }
 
+// freeze sees to it that there is no freeze of ours, at no time, which the
+// record does not name: the mark comes before the call and is corrected after it.
 func (h *hand) freeze() {
+	if h.noteErrno = h.record.set(h.index, markFreezing); h.noteErrno != 0 {
+		h.state.Store(int32(stateFailed))
+		return
+	}
 	h.freezeErrno = freezeFS(h.fd)
 	if h.freezeErrno == 0 {
+		_ = h.record.set(h.index, markFrozen) // "freezing" would do
 		h.state.Store(int32(stateFrozen))
 	} else {
+		_ = h.record.set(h.index, markFailed)
 		h.state.Store(int32(stateFailed))
 	}
 }
@@ -76,6 +87,7 @@ func (h *hand) thaw() {
 	for {
 		h.thawErrno = thawFS(h.fd)
 		if h.thawErrno == 0 || h.thawErrno == unix.EINVAL {
+			_ = h.record.set(h.index, markThawed)
 			h.state.Store(int32(stateThawed))
 			return
 		}

@@ -26,6 +26,7 @@ const (
 type keeper struct {
 	sock, timer, bell int
 	rcu               expediter
+	record            *record
 	hands             []*hand
 
 	phase    phase
@@ -111,10 +112,11 @@ func (k *keeper) freeze(deadline int64) {
 		k.tell(frame{kind: kindOver, cause: causeDeadline, at: k.begun})
 		return
 	}
-	k.rcu.raise(func(was []byte) {
+	k.rcu.raise(func(was []byte) bool {
 		f := frame{kind: kindRaised, size: uint8(len(was))}
 		copy(f.text[:], was)
 		k.tell(f)
+		return k.record.setRaised(true) == 0
 	})
 	k.phase = phaseFreezing
 	k.freezeLevel()
@@ -236,7 +238,11 @@ func (k *keeper) thawReady() {
 // restore puts rcu_expedited back and says so.
 func (k *keeper) restore() {
 	if k.rcu.raised {
-		k.tell(frame{kind: kindRestored, errno: k.rcu.restore()})
+		errno := k.rcu.restore()
+		if errno == 0 {
+			_ = k.record.setRaised(false)
+		}
+		k.tell(frame{kind: kindRestored, errno: errno})
 	}
 }
 
@@ -245,6 +251,8 @@ func (k *keeper) report() {
 	f := frame{kind: kindOver, cause: k.cause, at: k.since}
 	for i, h := range k.hands {
 		switch {
+		case k.cause == causeFailed && h.noteErrno != 0 && f.stage == 0:
+			f.stage, f.index, f.errno = stageRecord, int32(i), h.noteErrno
 		case k.cause == causeFailed && h.freezeErrno != 0 && f.stage == 0:
 			f.stage, f.index, f.errno = stageFreeze, int32(i), h.freezeErrno
 		case k.cause != causeFailed && h.thawErrno != 0 && f.stage == 0:

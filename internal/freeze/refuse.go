@@ -2,6 +2,7 @@ package freeze
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -54,7 +55,11 @@ func (f *Freezer) bans(mounted *table) ([]ban, error) {
 			return nil, err
 		}
 	}
-	for _, path := range f.config.Forbidden {
+	forbidden := f.config.Forbidden
+	if f.config.RuntimeDir != "" {
+		forbidden = append(slices.Clone(forbidden), f.config.RuntimeDir)
+	}
+	for _, path := range forbidden {
 		if err := add(path, "holds "+path+", which the worker writes to; move that elsewhere"); err != nil {
 			return nil, err
 		}

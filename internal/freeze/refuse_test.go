@@ -100,7 +100,7 @@ func TestStandardStreams(t *testing.T) {
 	log, err := os.Create(filepath.Join(d.path, "log"))
 	must(t, err)
 	defer log.Close()
-	cmd := exec.Command(selfPath, "worker", d.path)
+	cmd := exec.Command(selfPath, "worker", "", "1s", "", d.path)
 	cmd.Stderr = log
 	out, err := cmd.Output()
 	if err == nil || !strings.Contains(string(out), "standard error") {

@@ -72,7 +72,15 @@ func (g *Guard) spawn(c Config) error {
 	g.command.Stderr = stderr
 	// A session of its own: no terminal's signals reach it.
 	g.command.SysProcAttr = &unix.SysProcAttr{Setsid: true}
-	g.command.ExtraFiles = []*os.File{theirs, g.rcuFile, g.lockFile}
+	// Whoever holds the record's open file holds its lock.
+	recordFile, dir, err := g.record.files()
+	if err != nil {
+		_ = tail.Close()
+		return fmt.Errorf("cannot hand over the freeze record: %w", err)
+	}
+	defer recordFile.Close()
+	defer dir.Close()
+	g.command.ExtraFiles = []*os.File{theirs, g.rcuFile, g.lockFile, recordFile, dir}
 	for _, t := range g.targets {
 		g.command.ExtraFiles = append(g.command.ExtraFiles, t.file)
 	}
@@ -90,7 +98,7 @@ func (g *Guard) greet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s := setup{Protocol: protocol, RCU: g.rcuFile != nil, Lock: g.lockFile != nil}
+	s := setup{Protocol: protocol, RCU: g.rcuFile != nil, Lock: g.lockFile != nil, Dir: g.record.dir >= 0, Record: g.record.spots}
 	for _, t := range g.targets {
 		s.Levels = append(s.Levels, t.level)
 	}
@@ -119,6 +127,13 @@ func (g *Guard) greet(ctx context.Context) error {
 		}
 	}
 	g.notes = append(g.notes, h.Notes...)
+	guardian, err := processOf(g.command.Process.Pid)
+	if err != nil {
+		return err
+	}
+	if errno := g.record.setGuardian(guardian); errno != 0 {
+		return fmt.Errorf("cannot write to the freeze record: %w", errno)
+	}
 	return nil
 }
 
@@ -161,4 +176,21 @@ func (g *Guard) said() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.stderr
+}
+
+// files returns descriptors for a child to inherit; dir is nil where the record has no name.
+func (r *record) files() (file, dir *os.File, err error) {
+	fd, err := unix.FcntlInt(uintptr(r.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	file = os.NewFile(uintptr(fd), RecordName)
+	if r.dir < 0 {
+		return file, nil, nil
+	}
+	if fd, err = unix.FcntlInt(uintptr(r.dir), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+		_ = file.Close()
+		return nil, nil, err
+	}
+	return file, os.NewFile(uintptr(fd), "runtime directory"), nil
 }

@@ -3,7 +3,6 @@ package freeze
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -47,6 +46,7 @@ func (g *Guard) watch() {
 	<-g.drained
 	<-g.closing // until then the descriptors may be in use
 	g.settling.Wait()
+	g.record.remove() // the guardian did, unless it was lost
 	g.closeFiles()
 }
 
@@ -127,68 +127,26 @@ func (g *Guard) restoreRCU() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.rcu.raised {
-		g.rcuFault = g.rcu.restore()
+		if g.rcuFault = g.rcu.restore(); g.rcuFault == 0 {
+			_ = g.record.setRaised(false)
+		}
 	}
 }
 
-// thawByHand thaws each file system on its own goroutine, the last frozen
-// first, and returns the names of those that were not frozen.
+// thawByHand thaws what the record names as frozen, and returns the names of
+// those that someone else had thawed. What the guardian had not begun to
+// freeze, or could not, is left alone: it may be somebody else's freeze.
 func (g *Guard) thawByHand() (foreign []string) {
-	found := make([]bool, len(g.targets))
-	var all sync.WaitGroup
-	for level := g.targets[len(g.targets)-1].level; level >= 0; level-- {
-		done := make(chan struct{})
-		var these sync.WaitGroup
-		for i, t := range g.targets {
-			if t.level == level {
-				all.Add(1)
-				these.Go(func() {
-					defer all.Done()
-					found[i] = g.thawSurely(t.fd())
-				})
-			}
-		}
-		go func() {
-			these.Wait()
-			close(done)
-		}()
-		select {
-		case <-done:
-		case <-time.After(levelStall):
-		}
-	}
-	all.Wait()
+	var jobs []thawJob
 	for i, t := range g.targets {
-		if !found[i] {
-			foreign = append(foreign, t.name)
+		jobs = append(jobs, thawJob{t.fd(), i, t.level})
+	}
+	for i, f := range g.record.thaw(jobs, g.gone, nil) {
+		if f == foundForeign {
+			foreign = append(foreign, g.targets[i].name)
 		}
 	}
 	return foreign
-}
-
-// thawSurely returns when the file system is not frozen by us, and whether it
-// was this call that thawed it. EINVAL proves that only when the guardian had
-// been gone before the call: until then its FIFREEZE may be in flight, and
-// freeze the file system after our FITHAW has failed [V].
-func (g *Guard) thawSurely(fd int) (frozen bool) {
-	for {
-		gone := false
-		select {
-		case <-g.gone:
-			gone = true
-		default:
-		}
-		switch errno := thawFS(fd); {
-		case errno == 0:
-			return true
-		case errno == unix.EINVAL && gone:
-			return false
-		case errno == unix.EINVAL:
-			<-g.gone
-		default:
-			time.Sleep(thawRetry)
-		}
-	}
 }
 
 // Close thaws what is still frozen, ends the guardian and closes everything,

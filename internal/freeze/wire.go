@@ -18,7 +18,7 @@ import (
 // Before the freeze they speak JSON (setup, hello), after that fixed frames.
 
 // protocol is raised whenever setup, hello or frame change.
-const protocol = 1
+const protocol = 2
 
 // setup is what the worker tells the guardian first.
 type setup struct {
@@ -28,6 +28,10 @@ type setup struct {
 	Levels []int
 	// RCU says that descriptor fdRCU is to be used, Lock that fdLock is.
 	RCU, Lock bool
+	// Dir says that descriptor fdDir is to be used: the record has a name.
+	Dir bool
+	// Record is where in the record to write.
+	Record spots
 }
 
 // hello is the guardian's answer.
@@ -47,6 +51,8 @@ const (
 	fdSocket = 3 + iota
 	fdRCU
 	fdLock
+	fdRecord // locked, see record
+	fdDir    // the runtime directory
 	fdMounts // and onwards, one per file system
 )
 
@@ -84,6 +90,7 @@ type stage uint8
 const (
 	stageFreeze stage = iota + 1
 	stageThaw
+	stageRecord // no ioctl: the note that comes before it
 )
 
 // frame is one message of fixed size.

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"regexp"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"stillpoint/internal/config"
+	"stillpoint/internal/freeze"
+)
+
+// defaultRuntimeDir is the contract's.
+var defaultRuntimeDir = config.Default().RuntimeDir
+
+type thawCommand struct {
+	RuntimeDir string        `help:"Where the record of the freeze is (default: runtime_dir of the file where there is one, else ${runtimeDir})." placeholder:"DIR"`
+	Wait       time.Duration `help:"How long to wait for a stalled volume, or for a living worker's window to end." default:"2m"`
+}
+
+// Help is what stillpoint thaw --help adds.
+func (thawCommand) Help() string {
+	return `Thaws what the record in the runtime directory says was frozen by a worker and a guardian that are both dead, or that
+are stopped past their deadline, and runs post_thaw where that is still owed. It needs no configuration, is safe to run at any
+time, also beside a living worker (whose window it waits for), and never thaws what someone else has frozen.
+
+Exit 0: nothing of ours is frozen. 1: something could not be thawed, or post_thaw failed; it says what.`
+}
+
+// runHook runs a command that a dead run owes; nil: such a command is an error that names it.
+var runHook func(ctx context.Context, argv []string, timeout time.Duration) error
+
+// Run settles the record once.
+func (c thawCommand) Run(ctx context.Context, g *globals) error {
+	dir := c.RuntimeDir
+	if dir == "" {
+		dir = defaultRuntimeDir
+		f, err := config.Load(g.configPath())
+		switch {
+		case err == nil:
+			dir = f.RuntimeDir
+		case g.Config != "" || !errors.Is(err, fs.ErrNotExist):
+			dir = orWord(runtimeDirLine(g.configPath()), dir)
+			_, _ = fmt.Fprintf(g.err, "stillpoint: note: the file cannot be used, looking in %s: %v\n", dir, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Wait)
+	defer cancel()
+	report, err := freeze.Settle(ctx, freeze.SettleOptions{
+		RuntimeDir: dir, RunHook: runHook,
+		Progress: func(sentence string) { _, _ = fmt.Fprintln(g.err, "stillpoint:", sentence) },
+	})
+	for _, line := range report.Sentences() {
+		_, _ = fmt.Fprintln(g.out, line)
+	}
+	switch {
+	case err != nil:
+		return err
+	case !report.Found:
+		_, err = fmt.Fprintf(g.out, "nothing of stillpoint is frozen: there is no record in %s\n", dir)
+	case report.Worker != 0:
+	default:
+		_, err = fmt.Fprintln(g.out, "nothing of stillpoint is frozen")
+	}
+	return err
+}
+
+var runtimeDirPattern = regexp.MustCompile(`(?m)^runtime_dir:[ \t]*["']?(/[^"'#\s]+)`)
+
+// runtimeDirLine finds runtime_dir in a file that is broken elsewhere; "" where it does not.
+func runtimeDirLine(path string) string {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	if m := runtimeDirPattern.FindSubmatch(b); m != nil {
+		return string(m[1])
+	}
+	return ""
+}
+
+// settleWithin bounds the settlement when a worker or a run starts. What has
+// not thawed by then is a stalled volume: Arm refuses to freeze beside it, and
+// the results say so.
+const settleWithin = 30 * time.Second
+
+// settleFreeze cleans up after a run that was killed.
+func settleFreeze(ctx context.Context, f *config.File, log zerolog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, settleWithin)
+	defer cancel()
+	report, err := freeze.Settle(ctx, freeze.SettleOptions{
+		RuntimeDir: f.RuntimeDir, RunHook: runHook,
+		Progress: func(sentence string) { log.Warn().Str("note", sentence).Msg("settling an older freeze") },
+	})
+	if lines := report.Sentences(); len(lines) > 0 {
+		log.Warn().Strs("notes", lines).Msg("an older freeze was settled")
+	}
+	if err != nil {
+		log.Error().Err(err).Msg("cannot settle an older freeze: nothing will be frozen until that is done")
+	}
+}
