@@ -76,7 +76,7 @@ func TestMetricsOfARunningWorker(t *testing.T) {
 	s.AWS.SetFaults(localstack.Fault{Operation: "ec2:CreateSnapshots", Skip: 1, Code: "SnapshotCreationPerVolumeRateExceeded", Times: 1})
 	await(t, ctx, "an error of EC2", counted(`stillpoint_ec2_errors_total{code="SnapshotCreationPerVolumeRateExceeded",operation="CreateSnapshots"}`))
 
-	s.AWS.SetFaults(localstack.Fault{Operation: "sqs:ChangeMessageVisibility", Code: "MessageNotInflight", Times: 1})
+	s.AWS.SetFaults(localstack.Fault{Operation: "sqs:ChangeMessageVisibility", Code: "MessageNotInflight"})
 	send(t, ctx, s, `{"requestId":"lost-lease"}`)
 	await(t, ctx, "a lost lease", counted(`stillpoint_lease_lost_total`))
 

@@ -261,6 +261,17 @@ func TestNotReadyWhatCannotWork(t *testing.T) {
 	if _, ready := m.heard(0, "READY=1"); ready {
 		t.Errorf("it said that it was ready: %q", m.texts())
 	}
+	if err := os.WriteFile(s.ConfigPath, good, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := work(t, ctx, s)
+	m.hears(t, ctx, 0, "READY=1")
+	if _, errs, code := cli(t, ctx, s, "worker", "--config", s.ConfigPath); code != 75 || !strings.Contains(errs, fmt.Sprint(w.PID())) {
+		t.Errorf("a second worker: exit %d\n%s", code, errs)
+	}
+	if n := strings.Count(strings.Join(m.texts(), "\n"), "READY=1"); n != 1 {
+		t.Errorf("ready %d times", n)
+	}
 }
 
 type health struct {
