@@ -89,7 +89,7 @@ func set(t *testing.T, c scene.Config) *bench {
 		func() error { return os.WriteFile(b.clock, nil, 0o600) },
 		b.makeStateDisk,
 		func() error { b.mail = collect(ctx, s); return nil },
-		func() error { return b.startWorker("") },
+		func() error { return b.startWorker("", true) },
 	} {
 		if err := step(); err != nil {
 			t.Fatal(err)

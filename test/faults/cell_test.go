@@ -21,9 +21,11 @@ type cell struct {
 
 	// fresh begins with a worker of its own; hold is the boundary ("begin
 	// snapshot") at which it waits, once, while at is done.
-	fresh bool
-	hold  string
-	at    func(*bench) error
+	// A worker that is unready is not waited for to poll.
+	fresh   bool
+	unready bool
+	hold    string
+	at      func(*bench) error
 	// before is done first, with nothing going on.
 	before func(*bench) error
 	// faults are in force from before the request until the end of its first delivery.
@@ -57,7 +59,7 @@ func (b *bench) run(c *cell) (seen string, err error) {
 		// Whatever happened, the next cell begins with nothing in force.
 		err = errors.Join(err, b.s.AWS.SetFaults())
 		if c.fresh || c.hold != "" {
-			err = errors.Join(err, b.restartWorker(""))
+			err = errors.Join(err, b.restartWorker("", true))
 		}
 		err = errors.Join(err, b.forget())
 	}()
@@ -77,7 +79,7 @@ func (b *bench) run(c *cell) (seen string, err error) {
 		return "", err
 	}
 	if c.fresh || c.hold != "" {
-		if err := b.restartWorker(c.hold); err != nil {
+		if err := b.restartWorker(c.hold, !c.unready); err != nil {
 			return "", err
 		}
 	}

@@ -33,32 +33,32 @@ func preflight(row, operation string, skip int, short ...string) calls {
 // callRows are the rows of all calls but the create call.
 func callRows() (out []*cell) {
 	for _, c := range []calls{
-		receiveRow, attributesRow,
+		tagsRow, receiveRow, attributesRow,
 		preflight("DescribeSnapshots (the first look-up)", "ec2:DescribeSnapshots", 0, denied),
-		preflight("DescribeInstances", "ec2:DescribeInstances", 0, fails),
+		preflight("DescribeInstances", "ec2:DescribeInstances", 0, cut),
 		preflight("CreateSnapshots (dry run)", "ec2:CreateSnapshots", 0),
 		{
 			row: "DescribeVolumes (copy_tags)", operation: "ec2:DescribeVolumes",
 			want: map[string][]string{"": {plain}}, why: map[string]string{"": "the volumes' own tags are not worth a backup: a warning"},
 		},
 		{
-			row: "ChangeMessageVisibility (over the window)", operation: "sqs:ChangeMessageVisibility", effect: true, short: []string{reset},
+			row: "ChangeMessageVisibility (over the window)", operation: "sqs:ChangeMessageVisibility", effect: true, short: []string{denied},
 			want: map[string][]string{"": {nextTime}, late: {plain}, cut: {plain}},
 			why:  map[string]string{"": "nothing is locked for a message that may be somebody else's: comes back", cut: "the half that came says all that there is to say", late: " "},
 		},
-		preflight("DescribeSnapshots (the warm-up)", "ec2:DescribeSnapshots", 1, reset),
+		preflight("DescribeSnapshots (the warm-up)", "ec2:DescribeSnapshots", 1),
 		heldRow,
 		{
 			row: "CreateTags (the verdict)", operation: "ec2:CreateTags", effect: true, short: []string{denied},
 			want: map[string][]string{"": {plain}}, why: map[string]string{"": "the set is good: the tags are owed, and written later"},
 		},
 		{
-			row: "DeleteMessage", operation: "sqs:DeleteMessage", effect: true, short: []string{fails},
+			row: "DeleteMessage", operation: "sqs:DeleteMessage", effect: true, short: []string{denied},
 			want: map[string][]string{"": {nextTime}, failsAfter: {plain}, resetAfter: {plain}, cut: {plain}, late: {plain}},
 			why:  map[string]string{"": "delivered again, and the same result published again"},
 		},
 		{
-			row: "Publish", operation: "sns:Publish", effect: true, short: []string{fails, resetAfter},
+			row: "Publish", operation: "sns:Publish", effect: true, short: []string{resetAfter},
 			want: map[string][]string{"": {plain}}, why: map[string]string{"": "the result waits in the outbox; the same eventId may arrive twice"},
 		},
 		deadLetterRow("GetQueueUrl (of the dead-letter queue)", "sqs:GetQueueUrl", false),
@@ -68,9 +68,9 @@ func callRows() (out []*cell) {
 	}
 	return append(out, &cell{
 		row: "DescribeSnapshots (every look-up after a lost answer)", fault: fails,
-		want:  []string{is("failed snapshot_ambiguous then inconsistent snapshot_ambiguous (crash)", oneBad, askedOnce, twice)},
-		why:   "snapshot_ambiguous with nothing found is the one result that a redelivery opens again; found then: a new eventId",
-		short: true, again: true,
+		want:   []string{is("failed snapshot_ambiguous then inconsistent snapshot_ambiguous (crash)", oneBad, askedOnce, twice)},
+		why:    "snapshot_ambiguous with nothing found is the one result that a redelivery opens again; found then: a new eventId",
+		again:  true,
 		faults: []localstack.Fault{lostCreate, {Operation: "ec2:DescribeSnapshots", Skip: 2, Code: "InternalError", Status: 500}},
 	})
 }
@@ -137,6 +137,44 @@ func sendIntoFailingPoll(b *bench, id string) (string, error) {
 		return "", err
 	}
 	return messageID, b.s.AWS.SetFaults()
+}
+
+// tagsRow: whose queue it is stands in its tags, and is asked before the first poll.
+var tagsRow = calls{
+	row: "ListQueueTags", operation: "sqs:ListQueueTags", hangTimes: 1,
+	template: cell{fresh: true, unready: true, send: sendBeforeFirstPoll},
+	want:     map[string][]string{"": {plain}},
+	why: map[string]string{
+		"": "nothing is polled before SQS has said whose queue it is", denied: "the tag is a safeguard that not everybody uses: polls all the same", late: " ",
+	},
+}
+
+// sendBeforeFirstPoll sends while the worker does not poll yet, and ends the
+// faults when it has asked in vain twice (once for what hangs) or polls all the same.
+func sendBeforeFirstPoll(b *bench, id string) (string, error) {
+	messageID, err := b.s.Send(b.ctx, ordinary(id))
+	if err != nil {
+		return "", err
+	}
+	taken := func() bool { visible, _ := b.depth(); return visible == "0" }
+	if err := b.await(40*time.Second, "questions in vain", func() (enough bool) {
+		n := 0
+		for _, c := range b.ofWorker("sqs:ListQueueTags") {
+			if c.Fault != "" && c.Time.After(b.began) {
+				n++
+				enough = c.Fault == "hang" && c.State == "done"
+			}
+		}
+		return enough || n > 4 || taken() // one question may be three calls
+	}); err != nil {
+		return "", err
+	}
+	if err := b.s.AWS.SetFaults(); err != nil {
+		return "", err
+	}
+	err = b.await(80*time.Second, "the poll that takes the request", taken)
+	b.sent = time.Now()
+	return messageID, err
 }
 
 // attributesRow needs a worker that has not read the redrive policy yet.

@@ -18,7 +18,7 @@ const whySeen = "the look-up showed the whole set while everything was held"
 func createRows() []*cell {
 	const op = "ec2:CreateSnapshots"
 	row := calls{
-		row: "CreateSnapshots", operation: op, effect: true, skip: 1, times: 1, short: []string{fails, failsAfter, hangs, late},
+		row: "CreateSnapshots", operation: op, effect: true, skip: 1, times: 1, short: []string{fails, failsAfter, throttled},
 		want: map[string][]string{
 			fails: {nothingMade}, hangs: {nothingMade}, reset: {nothingMade},
 			denied:    {is("failed snapshot_failed", none, askedOnce, once)},
@@ -48,7 +48,7 @@ func createRows() []*cell {
 		special("names no snapshots", plain, "an answer without snapshots is ambiguous: "+whySeen, false, localstack.Fault{Wrong: "empty"}),
 	)
 	for _, code := range []string{"PendingSnapshotLimitExceeded", "ConcurrentSnapshotLimitExceeded", "SnapshotCreationPerVolumeRateExceeded"} {
-		cells = append(cells, special(code, is(succeeded, oneGood, askedTwice, once), "a limit: nothing is held while it is waited for", code == "PendingSnapshotLimitExceeded", coded("", code, 400)))
+		cells = append(cells, special(code, is(succeeded, oneGood, askedTwice, once), "a limit: nothing is held while it is waited for", false, coded("", code, 400)))
 	}
 	cells = append(cells, special("SnapshotLimitExceeded", is(succeeded, oneGood, askedTwice, twice), "somebody has to delete snapshots first: comes back", false, coded("", "SnapshotLimitExceeded", 400)))
 	lateEffect := special("takes effect when nobody looks any more", "", "", false, localstack.Fault{Latency: snapshotTimeout + 6*lookup, Moment: "last"})

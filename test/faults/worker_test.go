@@ -28,8 +28,9 @@ type worker struct {
 // lookup is the wait between look-ups after an ambiguous answer: long enough for one that shows itself late (see rows_create_test.go).
 const lookup = time.Second
 
-// startWorker starts the worker; hold is the boundary at which it is to wait, "" for none.
-func (b *bench) startWorker(hold string) error {
+// startWorker starts the worker; hold is the boundary at which it is to wait,
+// "" for none. With ready it returns when the worker polls.
+func (b *bench) startWorker(hold string, ready bool) error {
 	log, err := os.Create(filepath.Join(b.s.Dir, fmt.Sprintf("worker-%d.log", b.workers)))
 	if err != nil {
 		return err
@@ -72,7 +73,10 @@ func (b *bench) startWorker(hold string) error {
 		<-w.read
 		return nil
 	})
-	return b.await(20*time.Second, "the first poll", func() bool { return b.polls() > 0 && b.polling() })
+	if !ready {
+		return nil
+	}
+	return b.await(30*time.Second, "the first poll", func() bool { return b.polls() > 0 && b.polling() })
 }
 
 // stopWorker ends the worker that is idle. A poll is never cancelled, so it
@@ -121,11 +125,11 @@ func (b *bench) drain() error {
 }
 
 // restartWorker exchanges the worker for one that is held at a boundary.
-func (b *bench) restartWorker(hold string) error {
+func (b *bench) restartWorker(hold string, ready bool) error {
 	if err := b.stopWorker(); err != nil {
 		return err
 	}
-	return b.startWorker(hold)
+	return b.startWorker(hold, ready)
 }
 
 // reach waits until the worker tells of a boundary.
