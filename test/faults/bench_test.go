@@ -43,14 +43,14 @@ type bench struct {
 	sent    time.Time // when its message was last put where a poll gets it
 }
 
-// set makes a bench that is taken down with the test.
-func set(t *testing.T, c scene.Config) *bench {
+// set makes a bench for the test t that is taken down with its group.
+func set(t, group *testing.T, c scene.Config) *bench {
 	t.Helper()
 	if missing := rig.Missing(); len(missing) > 0 {
 		t.Skipf("this machine lacks %s", strings.Join(missing, ", "))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience())
-	t.Cleanup(cancel)
+	ctx, cancel := context.WithTimeout(group.Context(), patience())
+	group.Cleanup(cancel)
 	c.Stillpoint, c.VolumeMiB = program, 512
 	if !c.NoDatabase {
 		c.Writers, c.Pause = 4, 100*time.Millisecond
@@ -69,10 +69,10 @@ func set(t *testing.T, c scene.Config) *bench {
 			_ = thaw(v.Mount) // what a cell that failed half-way left behind
 		}
 		if err := s.Close(); err != nil {
-			t.Error(err)
+			group.Error(err)
 		}
 		if left, err := rig.LeftUnder(s.Dir); err != nil || len(left) > 0 {
-			t.Errorf("left behind: %v %v", left, err)
+			group.Errorf("left behind: %v %v", left, err)
 		}
 		// It is the host's: a freeze of somebody else raises it for a moment too.
 		for range 50 {
@@ -81,9 +81,9 @@ func set(t *testing.T, c scene.Config) *bench {
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		t.Errorf("rcu_expedited is %s and was %s", rig.Expedited(), expedited)
+		group.Errorf("rcu_expedited is %s and was %s", rig.Expedited(), expedited)
 	})
-	t.Cleanup(b.close)
+	group.Cleanup(b.close)
 	for _, step := range []func() error{
 		// EC2's token buckets would meet one cell and not the next.
 		func() error {

@@ -23,9 +23,9 @@ func TestMatrix(t *testing.T) {
 	for _, group := range []struct {
 		name  string
 		cells []*cell
-		set   func(*testing.T) *bench
+		set   func(t, group *testing.T) *bench
 	}{
-		{"one call", shared, func(t *testing.T) *bench { return set(t, scene.Config{Extra: "ext4"}) }},
+		{"one call", shared, func(t, group *testing.T) *bench { return set(t, group, scene.Config{Extra: "ext4"}) }},
 		{"separate calls", separate, setSeparate},
 	} {
 		t.Run(group.name, func(t *testing.T) {
@@ -41,7 +41,7 @@ func TestMatrix(t *testing.T) {
 						b = nil
 					}
 					if b == nil {
-						b = group.set(t) // is taken down with the whole group
+						b = group.set(t2, t)
 					}
 					try(t2, b, c, n, len(shared)+len(separate))
 				})

@@ -43,7 +43,7 @@ func createRows() []*cell {
 		special("is answered after snapshot_timeout", plain, whySeen, false, localstack.Fault{Latency: snapshotTimeout + time.Second, Moment: "first"}),
 		special("takes effect after everything was let go", foundLate, "what is found later is never called consistent", true,
 			localstack.Fault{Latency: snapshotTimeout + lookup, Moment: "last"}),
-		special("names only a part of the set", is("inconsistent snapshot_failed (application)", oneBad, askedOnce, once), "a set that is not whole must not be restored as one", false,
+		special("names only a part of the set", is("inconsistent snapshot_failed (application)", "a set tagged inconsistent and unverified", askedOnce, once), "a set that is not whole must not be restored as one; what EC2 did not name stays unverified, which counts as inconsistent", false,
 			localstack.Fault{Wrong: "missing"}),
 		special("names no snapshots", plain, "an answer without snapshots is ambiguous: "+whySeen, false, localstack.Fault{Wrong: "empty"}),
 	)
