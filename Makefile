@@ -6,7 +6,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION))
 
-.PHONY: help build demo picture test lint bench fuzz setup clean
+.PHONY: help build demo picture test faults lint bench fuzz setup clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -30,6 +30,9 @@ test: setup ## every test, with the race detector (root for the whole of it)
 
 bench: setup build ## how long writes are blocked, at several EC2 latencies (root)
 	@$(GO) run ./test/bench -stillpoint bin/stillpoint $(ARGS)
+
+faults: setup ## the fault matrix, every cell of docs/faults.md: about 20 minutes (root)
+	$(GO) test -race ./test/faults -run '^TestMatrix$$' -count=1 -timeout 60m -v -args -long $(ARGS)
 
 lint: ## golangci-lint at its pinned version, with the import directions
 	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION) run ./...

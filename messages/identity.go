@@ -38,7 +38,7 @@ func (id Identity) Result(d Delivery, startedAt time.Time) *Result {
 // event has the same id from every version of the program.
 var eventSpace = uuid.MustParse("5f1d35c6-1c0a-5b1e-9e0e-0d4c1f6a7b20")
 
-// Seal sets FinishedAt (where zero), the total and the event id: a UUIDv5 of type,
+// Seal sets FinishedAt (where zero), the total (where zero: by the clock on the wall) and the event id: a UUIDv5 of type,
 // region, instance, request id, attempt id (where there was no attempt: the
 // SQS message id) and status.
 func (r *Result) Seal(messageID string, now time.Time) {
@@ -46,7 +46,8 @@ func (r *Result) Seal(messageID string, now time.Time) {
 		r.FinishedAt = now.UTC()
 	}
 	if r.Timings.Total == 0 && !r.StartedAt.IsZero() {
-		r.Timings.Total = float64(r.FinishedAt.Sub(r.StartedAt)) / float64(time.Millisecond)
+		// Both are without a monotonic reading: a clock that was set back meanwhile makes no negative duration.
+		r.Timings.Total = max(0, float64(r.FinishedAt.Sub(r.StartedAt))/float64(time.Millisecond))
 	}
 	attempt := r.AttemptID
 	if attempt == "" {

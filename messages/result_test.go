@@ -228,3 +228,13 @@ func TestAttributesLeaveOutWhatIsUnknown(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A clock that was set back during a run leaves the time of day as it is, and no negative duration.
+func TestSealAfterTheClockWasSetBack(t *testing.T) {
+	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	r := messages.Identity{InstanceID: "i-0123456789abcdef0"}.Result(messages.Delivery{}, start)
+	r.Seal("059f36b4-87a3-44ab-83d2-661975830a7d", start.Add(-time.Hour))
+	if r.Timings.Total != 0 || !r.FinishedAt.Equal(start.Add(-time.Hour)) {
+		t.Errorf("total %g ms, finished at %s", r.Timings.Total, r.FinishedAt)
+	}
+}

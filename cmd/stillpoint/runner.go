@@ -106,6 +106,7 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 	}
 	pl.Plan = plan
 	pl.Trace, pl.LookupDelays = tracing()
+	pl.Now = clock()
 	return pl, nil
 }
 

@@ -130,7 +130,7 @@ func (l *life) use(f *config.File) {
 // build makes what takes requests. Its error is one of the host.
 func (l *life) build(cfg aws.Config, id messages.Identity) (*work, error) {
 	log := l.log.With().Str("instance_id", id.InstanceID).Logger()
-	j, err := journal.Open(l.file.StateDir, journal.Options{InstanceID: id.InstanceID, Region: id.Region, Log: log})
+	j, err := journal.Open(l.file.StateDir, journal.Options{InstanceID: id.InstanceID, Region: id.Region, Now: clock(), Log: log})
 	if err != nil {
 		return nil, hostError(err)
 	}
@@ -159,10 +159,10 @@ func (l *life) build(cfg aws.Config, id messages.Identity) (*work, error) {
 		return nil, err
 	}
 	w := &work{queue: queue.New(cfg, queue.Config{URL: l.file.QueueURL, DeadLetterURL: l.file.DeadLetterQueueURL})}
-	w.outbox = &worker.Outbox{Journal: j, Publisher: l.topic, Tagger: client, Monitor: l.monitor, Log: log}
+	w.outbox = &worker.Outbox{Journal: j, Publisher: l.topic, Tagger: client, Monitor: l.monitor, Log: log, Now: clock()}
 	w.loop = &worker.Loop{
-		Queue: w.queue, AllowSources: l.file.AllowEventSources, Monitor: l.monitor, Log: log,
-		Handler: &worker.Handler{Identity: id, Runner: run, Journal: j, Publisher: l.topic, Outbox: w.outbox, Monitor: l.monitor, Log: log},
+		Queue: w.queue, AllowSources: l.file.AllowEventSources, Monitor: l.monitor, Log: log, Now: clock(),
+		Handler: &worker.Handler{Identity: id, Runner: run, Journal: j, Publisher: l.topic, Outbox: w.outbox, Monitor: l.monitor, Log: log, Now: clock()},
 	}
 	w.reload = &reloader{
 		path: l.path, start: l.file, build: runnerFor, loop: w.loop, monitor: l.monitor, manager: l.manager, used: l.use, log: log, hup: l.hup,

@@ -58,6 +58,8 @@ type attempt struct {
 	*Pipeline
 	job    Job
 	result *messages.Result
+	// started has the monotonic reading that the result's StartedAt lacks.
+	started time.Time
 
 	unattended bool // nobody asked: what is open is settled, and nothing begun
 
@@ -92,13 +94,14 @@ func (p *Pipeline) Run(ctx context.Context, job Job) Outcome {
 }
 
 func (a *attempt) start() {
-	a.result = a.Identity.Result(a.job.Delivery, a.now())
+	a.started = a.now()
+	a.result = a.Identity.Result(a.job.Delivery, a.started)
 	a.result.Plan = a.Plan.Name
 	a.userTags = userTagSet(a.Plan.Tags, a.job.Delivery.Request.Tags)
 }
 
 func (a *attempt) outcome() Outcome {
-	a.result.Seal(a.job.MessageID, a.now())
+	a.seal(a.result)
 	return Outcome{Result: a.result, Again: a.again, PendingTags: a.owed}
 }
 
@@ -134,6 +137,15 @@ func (a *attempt) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// seal finishes a result of this run. Its total is what passed, whatever became of the clock on the wall.
+func (a *attempt) seal(r *messages.Result) {
+	now := a.now()
+	if r.Timings.Total == 0 {
+		r.Timings.Total = ms(now.Sub(a.started))
+	}
+	r.Seal(a.job.MessageID, now)
 }
 
 func (p *Pipeline) now() time.Time {

@@ -268,6 +268,7 @@ func TestTimely(t *testing.T) {
 		{name: "no limit", age: 1000 * time.Hour, want: ok},
 		{name: "too soon", since: 59 * time.Minute, interval: time.Hour, want: skipped(messages.ReasonTooSoon)},
 		{name: "late enough", since: time.Hour, interval: time.Hour, want: ok},
+		{name: "the clock was ahead at the last success", since: -48 * time.Hour, interval: time.Hour, want: ok},
 		{name: "never before", interval: time.Hour, want: ok},
 		{name: "a finished one is never stale", age: 5 * time.Hour, planAge: time.Hour, exists: true, want: inconsistent(messages.ReasonInterrupted, messages.ConsistencyCrash)},
 	} {
@@ -276,7 +277,7 @@ func TestTimely(t *testing.T) {
 			b.plan.MaxAge, b.plan.MinInterval = tc.planAge, tc.interval
 			b.job.Delivery.Request.MaxAge = messages.Duration(tc.reqAge)
 			b.job.Delivery.RequestedAt = time.Now().Add(-tc.age)
-			if tc.since > 0 {
+			if tc.since != 0 {
 				b.job.LastSuccess = time.Now().Add(-tc.since)
 			}
 			if tc.exists {

@@ -49,7 +49,8 @@ func (a *attempt) timely() bool {
 		return a.skip(messages.ReasonStale, "the request is %s old and max_age is %s: nothing was done; send a new one if it is still wanted",
 			age.Round(time.Second), a.maxAge())
 	}
-	if since := a.now().Sub(a.job.LastSuccess); !a.job.LastSuccess.IsZero() && since < a.Plan.MinInterval {
+	// A success ahead of the clock was noted while that was wrong: it says nothing, and must not keep backups off until it has come.
+	if since := a.now().Sub(a.job.LastSuccess); !a.job.LastSuccess.IsZero() && since >= 0 && since < a.Plan.MinInterval {
 		return a.skip(messages.ReasonTooSoon, "plan %s succeeded %s ago and its min_interval is %s: nothing was done",
 			a.Plan.Name, since.Round(time.Second), a.Plan.MinInterval)
 	}

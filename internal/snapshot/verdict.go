@@ -25,7 +25,7 @@ func (a *attempt) afterwards(ctx context.Context) {
 	if a.job.Record != nil {
 		settled := *a.result
 		settled.Stages = slices.Clone(settled.Stages) // a further try takes some away
-		settled.Seal(a.job.MessageID, a.now())
+		a.seal(&settled)
 		if err := a.job.Record.Settled(free, &settled); err != nil {
 			a.warn("cannot write the verdict to the journal: %v", err)
 			a.writeTags(free)

@@ -39,6 +39,8 @@ type Config struct {
 	Extra string
 	// VolumeMiB is the size of a volume. Zero means 512.
 	VolumeMiB int
+	// InstanceType is EC2's; "" is what the local AWS takes for one. It decides how many volumes can be attached.
+	InstanceType string
 	// NoDatabase leaves MariaDB out.
 	NoDatabase bool
 	// Writers are the load's. Zero: no load is started.
@@ -151,7 +153,9 @@ func (s *Scene) startAWS(ctx context.Context) error {
 }
 
 func (s *Scene) makeVolumes(ctx context.Context) error {
-	run, err := s.EC2.RunInstances(ctx, &ec2.RunInstancesInput{ImageId: aws.String("ami-12345678"), MinCount: aws.Int32(1), MaxCount: aws.Int32(1)})
+	run, err := s.EC2.RunInstances(ctx, &ec2.RunInstancesInput{
+		ImageId: aws.String("ami-12345678"), InstanceType: types.InstanceType(s.Config.InstanceType), MinCount: aws.Int32(1), MaxCount: aws.Int32(1),
+	})
 	if err != nil {
 		return fmt.Errorf("cannot run an instance: %w", err)
 	}
