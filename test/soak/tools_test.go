@@ -1,0 +1,53 @@
+package soak
+
+import (
+	"path"
+	"strings"
+	"testing"
+)
+
+// What is measured in the long form must be seen when it is there.
+func TestGrowthIsSeen(t *testing.T) {
+	stretch := func(f func(p *sample, part float64)) *growth {
+		g := &growth{}
+		for i := range 300 {
+			p := sample{descriptors: 14 + float64(i%3)*4, goroutines: 17 + float64(i%4), pss: 33 + float64(i%5), heap: 4 + float64(i%3)}
+			f(&p, float64(i)/300)
+			g.samples = append(g.samples, p)
+		}
+		return g
+	}
+	for what, f := range map[string]func(p *sample, part float64){
+		"":                  func(*sample, float64) {},
+		"descriptors":       func(p *sample, part float64) { p.descriptors += 8 * part },
+		"goroutines":        func(p *sample, part float64) { p.goroutines += 8 * part },
+		"PSS (MiB)":         func(p *sample, part float64) { p.pss += 20 * part },
+		"heap in use (MiB)": func(p *sample, part float64) { p.heap += 10 * part },
+	} {
+		got := stretch(f).grown(true)
+		if what == "" && len(got) > 0 || what != "" && (len(got) != 1 || !strings.HasPrefix(got[0], what)) {
+			t.Errorf("growth of %q: %v", what, got)
+		}
+	}
+	if got := (&growth{}).grown(true); len(got) != 1 {
+		t.Errorf("no samples: %v", got)
+	}
+}
+
+// One call in twenty is hit, whatever the operation.
+func TestFaultsHitOneCallInTwenty(t *testing.T) {
+	for _, operation := range []string{"ec2:CreateSnapshots", "ec2:CreateTags", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sns:Publish"} {
+		spared := 1.0
+		for _, f := range faults(0.05, 0.01) {
+			if hit, _ := path.Match(strings.ReplaceAll(f.Operation, ":", "/"), strings.ReplaceAll(operation, ":", "/")); (hit || f.Operation == "*") && f.Chance > 0 {
+				spared *= 1 - f.Chance
+			}
+			if f.Principal != workerPrincipal {
+				t.Errorf("%+v hits others than the worker", f)
+			}
+		}
+		if part := 1 - spared; part < 0.045 || part > 0.06 {
+			t.Errorf("%s is hit in %.1f %% of all calls", operation, 100*part)
+		}
+	}
+}
