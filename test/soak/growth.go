@@ -17,11 +17,11 @@ import (
 // sample is what a worker had at one moment.
 type sample struct {
 	descriptors, goroutines float64
-	pss, heap               float64 // MiB
+	rss, heap               float64 // MiB
 }
 
 func (p sample) String() string {
-	return fmt.Sprintf("%.0f descriptors, %.0f goroutines, PSS %.1f MiB, heap in use %.1f MiB", p.descriptors, p.goroutines, p.pss, p.heap)
+	return fmt.Sprintf("%.0f descriptors, %.0f goroutines, RSS %.1f MiB, heap in use %.1f MiB", p.descriptors, p.goroutines, p.rss, p.heap)
 }
 
 // growth are the samples of one worker over the stretch without kills.
@@ -41,14 +41,15 @@ func look(ctx context.Context, pid, port int) (p sample, err error) {
 	if err != nil {
 		return p, err
 	}
-	p.pss = field(string(memory), "Pss:") / 1024
+	// Not the proportional set: what the guardian shares, while there is one, halves it.
+	p.rss = field(string(memory), "Rss:") / 1024
 	body, err := get(ctx, port, "/metrics")
 	if err != nil {
 		return p, err
 	}
 	p.goroutines = field(body, "go_goroutines")
 	p.heap = field(body, "go_memstats_heap_inuse_bytes") / (1 << 20)
-	if p.pss == 0 || p.goroutines == 0 || p.heap == 0 {
+	if p.rss == 0 || p.goroutines == 0 || p.heap == 0 {
 		return p, fmt.Errorf("cannot read the worker's figures: %s", p)
 	}
 	return p, nil
@@ -139,7 +140,7 @@ func median(samples []sample) (m sample) {
 	}
 	return sample{
 		descriptors: of(func(p sample) float64 { return p.descriptors }), goroutines: of(func(p sample) float64 { return p.goroutines }),
-		pss: of(func(p sample) float64 { return p.pss }), heap: of(func(p sample) float64 { return p.heap }),
+		rss: of(func(p sample) float64 { return p.rss }), heap: of(func(p sample) float64 { return p.heap }),
 	}
 }
 
@@ -167,7 +168,7 @@ func (g *growth) grown(memory bool) (out []string) {
 	check("descriptors", first.descriptors, last.descriptors, moreDescriptors)
 	check("goroutines", first.goroutines, last.goroutines, moreGoroutines)
 	if memory {
-		check("PSS (MiB)", first.pss, last.pss, first.pss*moreMemory+moreMiB)
+		check("RSS (MiB)", first.rss, last.rss, first.rss*moreMemory+moreMiB)
 		check("heap in use (MiB)", first.heap, last.heap, first.heap*moreMemory+moreMiB)
 	}
 	return out

@@ -117,7 +117,7 @@ func (r *Report) Markdown() string {
 	p("| --- | ---: | ---: | ---: |")
 	p("| descriptors | %.0f | %.0f | +%d |", r.first.descriptors, r.last.descriptors, moreDescriptors)
 	p("| goroutines | %.0f | %.0f | +%d |", r.first.goroutines, r.last.goroutines, moreGoroutines)
-	p("| PSS, MiB | %.1f | %.1f | +25 %% + %d |", r.first.pss, r.last.pss, moreMiB)
+	p("| RSS, MiB | %.1f | %.1f | +25 %% + %d |", r.first.rss, r.last.rss, moreMiB)
 	p("| Go heap in use, MiB | %.1f | %.1f | +25 %% + %d |", r.first.heap, r.last.heap, moreMiB)
 	p("")
 	if r.journalFiles > 0 {

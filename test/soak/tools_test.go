@@ -11,7 +11,7 @@ func TestGrowthIsSeen(t *testing.T) {
 	stretch := func(f func(p *sample, part float64)) *growth {
 		g := &growth{}
 		for i := range 300 {
-			p := sample{descriptors: 14 + float64(i%3)*4, goroutines: 17 + float64(i%4), pss: 33 + float64(i%5), heap: 4 + float64(i%3)}
+			p := sample{descriptors: 14 + float64(i%3)*4, goroutines: 17 + float64(i%4), rss: 33 + float64(i%5), heap: 4 + float64(i%3)}
 			f(&p, float64(i)/300)
 			g.samples = append(g.samples, p)
 		}
@@ -21,7 +21,7 @@ func TestGrowthIsSeen(t *testing.T) {
 		"":                  func(*sample, float64) {},
 		"descriptors":       func(p *sample, part float64) { p.descriptors += 8 * part },
 		"goroutines":        func(p *sample, part float64) { p.goroutines += 8 * part },
-		"PSS (MiB)":         func(p *sample, part float64) { p.pss += 20 * part },
+		"RSS (MiB)":         func(p *sample, part float64) { p.rss += 20 * part },
 		"heap in use (MiB)": func(p *sample, part float64) { p.heap += 10 * part },
 	} {
 		got := stretch(f).grown(true)
