@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -33,10 +34,11 @@ var particular = []struct {
 	operation string
 	kinds     []kind
 }{
+	// Each of these is waited out for seconds, with nothing held.
 	{"ec2:CreateSnapshots", []kind{
-		{4, localstack.Fault{Code: "ConcurrentSnapshotLimitExceeded"}},
-		{3, localstack.Fault{Code: "SnapshotCreationPerVolumeRateExceeded"}},
-		{3, localstack.Fault{Code: "PendingSnapshotLimitExceeded"}},
+		{1, localstack.Fault{Code: "ConcurrentSnapshotLimitExceeded"}},
+		{1, localstack.Fault{Code: "SnapshotCreationPerVolumeRateExceeded"}},
+		{1, localstack.Fault{Code: "PendingSnapshotLimitExceeded"}},
 	}},
 	{"sqs:ReceiveMessage", []kind{{4, localstack.Fault{Wrong: "twice"}}, {1, localstack.Fault{Wrong: "bad-md5"}}}},
 	{"sqs:DeleteMessage", []kind{{8, localstack.Fault{Wrong: "not-deleted"}}}},
@@ -76,6 +78,35 @@ func faults(part, hangs float64) []localstack.Fault {
 		out = append(out, ordinary)
 	}
 	return out
+}
+
+// outages are calls that fail so often in a row that no retry of the SDK's
+// gets through: what is owed then has to be paid later.
+var outages = []localstack.Fault{
+	{Operation: "ec2:CreateTags", Code: "InternalError", Status: http.StatusInternalServerError, Times: 8},
+	{Operation: "sns:Publish", Drop: true, After: true, Times: 6},
+	{Operation: "sqs:DeleteMessage", Code: "ServiceUnavailable", Status: http.StatusServiceUnavailable, Times: 12},
+	{Operation: "sns:Publish", Code: "InternalError", Status: http.StatusInternalServerError, Times: 12},
+	{Operation: "sqs:SendMessage", Drop: true, Times: 3},
+	{Operation: "ec2:Describe*", Code: "ServiceUnavailable", Status: http.StatusServiceUnavailable, Times: 3},
+	{Operation: "sqs:ChangeMessageVisibility", Drop: true, Times: 6},
+	{Operation: "sqs:ReceiveMessage", Drop: true, After: true, Times: 3},
+}
+
+// setFaults sets what may happen at any time and, unless it is nil, an outage
+// before that. The dice begin anew, so each time has others.
+func (s *soak) setFaults(ctx context.Context, outage *localstack.Fault) error {
+	list := faults(s.Faulty, s.Hangs)
+	if outage != nil {
+		f := *outage
+		f.Principal = workerPrincipal
+		list = append([]localstack.Fault{f}, list...)
+	}
+	s.settings++
+	if err := s.reseed(ctx, s.Seed+s.settings); err != nil {
+		return err
+	}
+	return s.AWS.SetFaults(list...)
 }
 
 // ordinary is no fault: it comes last, for the calls that all others spare.

@@ -28,6 +28,7 @@ type Report struct {
 	sets, snapshots     int
 	reloads, again      int
 	jumps, thaws        int
+	outages             int
 	starts              int
 	suppressed, lost    int // as the worker's log has them
 	writes, stalls      int
@@ -70,6 +71,7 @@ func (s *soak) summarise(r *Report) {
 	r.calls, r.faults = maps.Clone(s.calls.calls), s.calls.faults
 	s.calls.mu.Unlock()
 	s.count(func() {
+		r.outages = s.done.outages
 		r.kills, r.reloads, r.again, r.jumps, r.thaws, r.thawless = s.done.kills, s.done.reloads, s.done.again, s.done.jumps, s.done.thaws, s.done.thawless
 	})
 	r.suppressed = s.keeper.logged("request was finished before: the same result again")
@@ -104,7 +106,8 @@ func (r *Report) Markdown() string {
 		p("%d of these came there more than once.\n", r.deadTwice)
 	}
 	table(&b, "done to the worker", "times", r.kills)
-	p("%d starts of the worker, %d runs of the stop hook, %d reloads by SIGHUP, %d jumps of AWS's clock over the lease in hand, %d leases lost.\n", r.starts, r.thaws, r.reloads, r.jumps, r.lost)
+	p("%d starts of the worker, %d runs of the stop hook, %d reloads by SIGHUP, %d outages of one operation, %d jumps of AWS's clock over the lease in hand, %d leases lost.\n",
+		r.starts, r.thaws, r.reloads, r.outages, r.jumps, r.lost)
 	if r.thawless {
 		p("This build has no `stillpoint thaw`: fsfreeze stood in for it.\n")
 	}

@@ -62,12 +62,15 @@ type soak struct {
 	calls  tally
 	beat   *beat
 	growth growth
-	quiet  atomic.Bool // nothing is delivered again any more
-	done   struct {
+	// settings is how often the faults were set.
+	settings uint64
+	quiet    atomic.Bool // nothing is delivered again any more
+	done     struct {
 		sync.Mutex
 		kills    map[string]int
 		reloads  int
 		again    int // deleted messages that were delivered again
+		outages  int
 		jumps    int // of AWS's clock, while the worker had a message
 		thaws    int // runs of `stillpoint thaw` between death and restart
 		thawless bool
@@ -126,10 +129,7 @@ func (s *soak) prepare(ctx context.Context, port int) (err error) {
 
 // play sends everything and waits until all of it is settled.
 func (s *soak) play(ctx context.Context) error {
-	if err := s.AWS.SetFaults(faults(s.Faulty, s.Hangs)...); err != nil {
-		return err
-	}
-	if err := s.reseed(ctx); err != nil {
+	if err := s.setFaults(ctx, nil); err != nil {
 		return err
 	}
 	work, stop := context.WithCancel(ctx)
