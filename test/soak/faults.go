@@ -84,7 +84,9 @@ func faults(part, hangs float64) []localstack.Fault {
 // gets through: what is owed then has to be paid later.
 var outages = []localstack.Fault{
 	{Operation: "ec2:CreateTags", Code: "InternalError", Status: http.StatusInternalServerError, Times: 8},
+	lostAnswer,
 	{Operation: "sns:Publish", Drop: true, After: true, Times: 6},
+	lostAnswer,
 	{Operation: "sqs:DeleteMessage", Code: "ServiceUnavailable", Status: http.StatusServiceUnavailable, Times: 12},
 	{Operation: "sns:Publish", Code: "InternalError", Status: http.StatusInternalServerError, Times: 12},
 	{Operation: "sqs:SendMessage", Drop: true, Times: 3},
@@ -92,6 +94,10 @@ var outages = []localstack.Fault{
 	{Operation: "sqs:ChangeMessageVisibility", Drop: true, Times: 6},
 	{Operation: "sqs:ReceiveMessage", Drop: true, After: true, Times: 3},
 }
+
+// lostAnswer is not the preflight's dry run, but the call after it: the set is
+// made and nobody is told.
+var lostAnswer = localstack.Fault{Operation: "ec2:CreateSnapshots", Drop: true, After: true, Skip: 1, Times: 1}
 
 // setFaults sets what may happen at any time and, unless it is nil, an outage
 // before that. The dice begin anew, so each time has others.

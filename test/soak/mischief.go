@@ -34,7 +34,7 @@ func (s *soak) mischief(ctx context.Context, until int) {
 	for range 1 + until/60 {
 		deeds = append(deeds, deed{at(), s.reload})
 	}
-	for i := range 2 + until/80 {
+	for i := range 4 + until/80 {
 		deeds = append(deeds, deed{at(), func(ctx context.Context, _ *rand.Rand) error {
 			s.count(func() { s.done.outages++ })
 			return s.setFaults(ctx, &outages[i%len(outages)])

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"stillpoint/localstack"
+	"stillpoint/test/rig"
 	"stillpoint/test/scene"
 )
 
@@ -92,7 +93,15 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, stage.Close()) }()
+	r := &Report{Config: c}
+	defer func() {
+		err = errors.Join(err, stage.Close())
+		left, leftErr := rig.LeftUnder(stage.Dir)
+		err = errors.Join(err, leftErr)
+		for _, l := range left {
+			r.wrong("left behind: %s", l)
+		}
+	}()
 	s := &soak{Config: c, Scene: stage}
 	s.done.kills = map[string]int{}
 	if err := s.prepare(ctx, port); err != nil {
@@ -101,7 +110,7 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 	if err := s.play(ctx); err != nil {
 		return nil, fmt.Errorf("%w\nthe worker's last words:\n%s", err, s.keeper.tail())
 	}
-	r := &Report{Config: c, Took: time.Since(begun)}
+	r.Took = time.Since(begun)
 	if err := s.audit(ctx, r); err != nil {
 		return nil, err
 	}
@@ -111,7 +120,8 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 // prepare does what the scene does not do by itself.
 func (s *soak) prepare(ctx context.Context, port int) (err error) {
 	b := s.AWS.EC2Behaviour()
-	b.Unthrottled = true // limits come as faults
+	b.Unthrottled = true                       // limits come as faults
+	b.DescribeLagMax = 1500 * time.Millisecond // what was made and tagged shows itself late
 	b.Limits = localstack.EC2Limits{PendingPerVolume: -1, Pending: -1, Snapshots: -1, Copies: -1, FastRestores: -1}
 	if err := s.AWS.BehaveEC2(b); err != nil {
 		return err
