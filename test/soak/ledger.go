@@ -40,12 +40,11 @@ type ledger struct {
 	events  map[string]*messages.Result
 	heard   int // results, the same event again included
 	wrong   []string
-	changed chan struct{} // closed with the next result
 }
 
 func (l *ledger) init() {
 	if l.byID == nil {
-		l.byID, l.results, l.events, l.changed = map[string][]int{}, map[string][]*messages.Result{}, map[string]*messages.Result{}, make(chan struct{})
+		l.byID, l.results, l.events = map[string][]int{}, map[string][]*messages.Result{}, map[string]*messages.Result{}
 	}
 }
 
@@ -66,8 +65,6 @@ func (l *ledger) hear(r *messages.Result, complaint string) {
 	if complaint != "" {
 		l.wrong = append(l.wrong, complaint)
 	}
-	close(l.changed)
-	l.changed = make(chan struct{})
 	if before := l.events[r.EventID]; before != nil {
 		if before.Status != r.Status || before.RequestID != r.RequestID {
 			l.wrong = append(l.wrong, "event "+r.EventID+" of "+r.RequestID+" came with two contents")
@@ -76,14 +73,6 @@ func (l *ledger) hear(r *messages.Result, complaint string) {
 	}
 	l.events[r.EventID] = r
 	l.results[r.RequestID] = append(l.results[r.RequestID], r)
-}
-
-// news is closed when another result has come.
-func (l *ledger) news() <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.init()
-	return l.changed
 }
 
 func (l *ledger) count() (sent, events, heard int) {
