@@ -51,12 +51,13 @@ func (s *soak) auditJournal(r *Report) error {
 		}
 		s.ledger.mu.Lock()
 		known, heard := len(s.ledger.byID[q.RequestID]) > 0, q.Result != nil && s.ledger.events[q.Result.EventID] != nil
+		published := verdicts(s.ledger.results[q.RequestID])
 		s.ledger.mu.Unlock()
 		switch {
 		case !known:
 			r.wrong("the journal knows a request that was not sent: %q", q.RequestID)
 		case q.Result == nil:
-			r.wrong("%s has %d attempts in the journal and no result", q.RequestID, len(q.Attempts))
+			r.wrong("%s has %d attempts in the journal and no result; published was: %s; in the journal: %.600s", q.RequestID, len(q.Attempts), published, line)
 		case !heard:
 			r.wrong("the result of %s in the journal (event %s) was never published", q.RequestID, q.Result.EventID)
 		}

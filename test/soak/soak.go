@@ -43,6 +43,8 @@ type Config struct {
 	CheckMemory bool
 	// DrainWithin bounds the time from the last message sent until all are accounted for.
 	DrainWithin time.Duration
+	// Keep is a directory that gets the worker's log and state_dir in the end; "": none.
+	Keep string
 	// Say is told how it goes.
 	Say func(format string, args ...any)
 }
@@ -107,6 +109,7 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 	if err := s.prepare(ctx, port); err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, s.keep()) }()
 	if err := s.play(ctx); err != nil {
 		return nil, fmt.Errorf("%w\nthe worker's last words:\n%s", err, s.keeper.tail())
 	}

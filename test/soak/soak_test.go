@@ -21,6 +21,7 @@ var (
 	number = flag.Int("messages", 80, "how many messages; from 500 on it is the long form: no race detector in the worker, memory checked")
 	seed   = flag.Uint64("seed", 0, "what is sent and killed, and the dice of the faults; 0: another one each time")
 	out    = flag.String("report", "", "file for the report, as markdown")
+	keep   = flag.String("keep", "", "directory for the worker's log and state_dir")
 	within = flag.Duration("within", 5*time.Minute, "when to give up")
 )
 
@@ -33,7 +34,7 @@ func TestSoak(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	long := *number >= 500
 	c := Config{
-		Stillpoint: build(t, !long), Messages: *number, Kills: 6, Storm: 0.7, Faulty: 0.05, Hangs: 0.01, Seed: *seed, DrainWithin: 90 * time.Second, Say: t.Logf,
+		Stillpoint: build(t, !long), Messages: *number, Kills: 6, Storm: 0.7, Faulty: 0.05, Hangs: 0.01, Seed: *seed, DrainWithin: 90 * time.Second, Keep: *keep, Say: t.Logf,
 	}
 	if long {
 		c.Kills, c.Storm, c.CheckMemory, c.DrainWithin = *number/20, 0.6, true, 5*time.Minute

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -55,6 +56,24 @@ func (s *soak) reseed(ctx context.Context, seed uint64) error {
 	defer res.Body.Close()
 	if res.StatusCode >= http.StatusBadRequest {
 		return fmt.Errorf("cannot set the seed: %s", res.Status)
+	}
+	return nil
+}
+
+// keep copies what tells how something came to be.
+func (s *soak) keep() error {
+	if s.Keep == "" {
+		return nil
+	}
+	log, err := os.ReadFile(s.keeper.log.Name())
+	if err == nil {
+		err = os.CopyFS(filepath.Join(s.Keep, "state"), os.DirFS(filepath.Join(s.Dir, "state")))
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(s.Keep, "worker.log"), log, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot keep what the worker left: %w", err)
 	}
 	return nil
 }
