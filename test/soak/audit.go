@@ -144,21 +144,21 @@ func (s *soak) auditStalls(r *Report) {
 		if x.took() > r.longest.took() {
 			r.longest = x
 		}
-		allowed := x.from.Add(maxHold + time.Second)
-		for i, k := range killed {
-			if i < len(thawed) && k.Before(x.to) && thawed[i].After(x.from) {
-				allowed = later(allowed, thawed[i].Add(time.Second))
-			}
-		}
-		if x.to.After(allowed) {
+		if x.tooLong(killed, thawed) {
 			r.wrong("writes were blocked for %s, from %s on", x.took().Round(time.Millisecond), x.from.Format("15:04:05.000"))
 		}
 	}
 }
 
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
+// tooLong says whether a write was blocked for longer than is promised.
+// killed are the times at which worker and guardian died together, thawed
+// those at which the thaw after that had ended.
+func (s stall) tooLong(killed, thawed []time.Time) bool {
+	allowed := s.from.Add(maxHold + time.Second)
+	for i, k := range killed {
+		if i < len(thawed) && k.Before(s.to) && thawed[i].After(s.from) && thawed[i].Add(time.Second).After(allowed) {
+			allowed = thawed[i].Add(time.Second)
+		}
 	}
-	return a
+	return s.to.After(allowed)
 }

@@ -4,6 +4,7 @@ import (
 	"path"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What is measured in the long form must be seen when it is there.
@@ -48,6 +49,27 @@ func TestFaultsHitOneCallInTwenty(t *testing.T) {
 		}
 		if part := 1 - spared; part < 0.045 || part > 0.06 {
 			t.Errorf("%s is hit in %.1f %% of all calls", operation, 100*part)
+		}
+	}
+}
+
+// A write may be blocked for max_hold and a second; where both were killed, until a second after the thaw.
+func TestWhatIsBlockedTooLong(t *testing.T) {
+	at := func(s float64) time.Time { return time.Unix(1700000000, 0).Add(time.Duration(s * float64(time.Second))) }
+	for _, c := range []struct {
+		from, to       float64
+		killed, thawed []time.Time
+		tooLong        bool
+	}{
+		{0, 8.9, nil, nil, false},
+		{0, 9.1, nil, nil, true},
+		{0, 14.9, []time.Time{at(2)}, []time.Time{at(14)}, false},
+		{0, 15.1, []time.Time{at(2)}, []time.Time{at(14)}, true},
+		{20, 29.1, []time.Time{at(2)}, []time.Time{at(14)}, true}, // another one
+		{0, 9.1, []time.Time{at(2)}, nil, true},                   // nobody thawed
+	} {
+		if got := (stall{at(c.from), at(c.to)}).tooLong(c.killed, c.thawed); got != c.tooLong {
+			t.Errorf("%+v: %v", c, got)
 		}
 	}
 }
