@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -110,8 +111,14 @@ func (s *soak) left(ctx context.Context) (l left, err error) {
 	return l, nil
 }
 
-// state lists the files of one folder of the journal.
-func (s *soak) state(folder string) []string {
-	files, _ := filepath.Glob(filepath.Join(s.Dir, "state", folder, "*"))
+// state lists the records in one folder of the journal. What a kill left
+// half-written, under another name, is none.
+func (s *soak) state(folder string) (files []string) {
+	all, _ := filepath.Glob(filepath.Join(s.Dir, "state", folder, "*"))
+	for _, f := range all {
+		if !strings.HasPrefix(filepath.Base(f), ".") {
+			files = append(files, f)
+		}
+	}
 	return files
 }

@@ -55,7 +55,9 @@ func TestFaultsHitOneCallInTwenty(t *testing.T) {
 
 // A write may be blocked for max_hold and a second; where both were killed, until a second after the thaw.
 func TestWhatIsBlockedTooLong(t *testing.T) {
-	at := func(s float64) time.Time { return time.Unix(1700000000, 0).Add(time.Duration(s * float64(time.Second))) }
+	at := func(s float64) time.Time {
+		return time.Unix(1700000000, 0).Add(time.Duration(s * float64(time.Second)))
+	}
 	for _, c := range []struct {
 		from, to       float64
 		killed, thawed []time.Time
