@@ -1,7 +1,7 @@
 package soak
 
 import (
-	"context"
+	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -80,39 +80,40 @@ func faults(part, hangs float64) []localstack.Fault {
 	return out
 }
 
-// outages are calls that fail so often in a row that no retry of the SDK's
-// gets through: what is owed then has to be paid later.
-var outages = []localstack.Fault{
-	{Operation: "ec2:CreateTags", Code: "InternalError", Status: http.StatusInternalServerError, Times: 8},
-	lostAnswer,
-	{Operation: "sns:Publish", Drop: true, After: true, Times: 6},
-	lostAnswer,
-	{Operation: "sqs:DeleteMessage", Code: "ServiceUnavailable", Status: http.StatusServiceUnavailable, Times: 12},
-	{Operation: "sns:Publish", Code: "InternalError", Status: http.StatusInternalServerError, Times: 12},
-	{Operation: "sqs:SendMessage", Drop: true, Times: 3},
-	{Operation: "ec2:Describe*", Code: "ServiceUnavailable", Status: http.StatusServiceUnavailable, Times: 3},
-	{Operation: "sqs:ChangeMessageVisibility", Drop: true, Times: 6},
-	{Operation: "sqs:ReceiveMessage", Drop: true, After: true, Times: 3},
+// outage is a call that fails so often in a row that no retry of the SDK's gets
+// through: what is owed then has to be paid later.
+type outage struct {
+	perMessage float64 // about how often a worker makes the call
+	fault      localstack.Fault
 }
 
-// lostAnswer is not the preflight's dry run, but the call after it: the set is
-// made and nobody is told.
-var lostAnswer = localstack.Fault{Operation: "ec2:CreateSnapshots", Drop: true, After: true, Skip: 1, Times: 1}
+// lostAnswer makes a set and tells nobody, where it does not meet a dry run.
+var lostAnswer = outage{1.2, localstack.Fault{Operation: "ec2:CreateSnapshots", Drop: true, After: true, Times: 1}}
 
-// setFaults sets what may happen at any time and, unless it is nil, an outage
-// before that. The dice begin anew, so each time has others.
-func (s *soak) setFaults(ctx context.Context, outage *localstack.Fault) error {
-	list := faults(s.Faulty, s.Hangs)
-	if outage != nil {
-		f := *outage
+var outages = []outage{
+	{1, localstack.Fault{Operation: "ec2:CreateTags", Code: "InternalError", Status: http.StatusInternalServerError, Times: 8}},
+	lostAnswer,
+	{1, localstack.Fault{Operation: "sns:Publish", Drop: true, After: true, Times: 6}},
+	lostAnswer,
+	{1, localstack.Fault{Operation: "sqs:DeleteMessage", Code: "ServiceUnavailable", Status: http.StatusServiceUnavailable, Times: 12}},
+	lostAnswer,
+	{1, localstack.Fault{Operation: "sns:Publish", Code: "InternalError", Status: http.StatusInternalServerError, Times: 12}},
+	{0.1, localstack.Fault{Operation: "sqs:SendMessage", Drop: true, Times: 3}},
+	{2, localstack.Fault{Operation: "ec2:Describe*", Code: "ServiceUnavailable", Status: http.StatusServiceUnavailable, Times: 3}},
+	{0.6, localstack.Fault{Operation: "sqs:ChangeMessageVisibility", Drop: true, Times: 6}},
+	{1, localstack.Fault{Operation: "sqs:ReceiveMessage", Drop: true, After: true, Times: 3}},
+}
+
+// strewn are so many outages, each some time in the first so many messages.
+func strewn(dice *rand.Rand, n, messages int) (out []localstack.Fault) {
+	for i := range n {
+		o := outages[i%len(outages)]
+		f := o.fault
 		f.Principal = workerPrincipal
-		list = append([]localstack.Fault{f}, list...)
+		f.Skip = dice.IntN(1 + int(0.8*o.perMessage*float64(messages)))
+		out = append(out, f)
 	}
-	s.settings++
-	if err := s.reseed(ctx, s.Seed+s.settings); err != nil {
-		return err
-	}
-	return s.AWS.SetFaults(list...)
+	return out
 }
 
 // ordinary is no fault: it comes last, for the calls that all others spare.

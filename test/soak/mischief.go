@@ -14,7 +14,7 @@ type deed struct {
 	do func(ctx context.Context, dice *rand.Rand) error
 }
 
-// mischief kills, reloads, moves the clock and has calls fail in a row until so many messages are sent.
+// mischief kills, reloads and moves the clock until so many messages are sent.
 func (s *soak) mischief(ctx context.Context, until int) {
 	dice := s.dice(2)
 	var deeds []deed
@@ -33,12 +33,6 @@ func (s *soak) mischief(ctx context.Context, until int) {
 	}
 	for range 1 + until/60 {
 		deeds = append(deeds, deed{at(), s.reload})
-	}
-	for i := range 4 + until/80 {
-		deeds = append(deeds, deed{at(), func(ctx context.Context, _ *rand.Rand) error {
-			s.count(func() { s.done.outages++ })
-			return s.setFaults(ctx, &outages[i%len(outages)])
-		}})
 	}
 	for range 1 + until/400 {
 		deeds = append(deeds, deed{at(), s.jump})

@@ -65,10 +65,8 @@ type soak struct {
 	calls  tally
 	beat   *beat
 	growth growth
-	// settings is how often the faults were set.
-	settings uint64
-	quiet    atomic.Bool // nothing is delivered again any more
-	done     struct {
+	quiet  atomic.Bool // nothing is delivered again any more
+	done   struct {
 		sync.Mutex
 		kills    map[string]int
 		reloads  int
@@ -142,7 +140,12 @@ func (s *soak) prepare(ctx context.Context, port int) (err error) {
 
 // play sends everything and waits until all of it is settled.
 func (s *soak) play(ctx context.Context) error {
-	if err := s.setFaults(ctx, nil); err != nil {
+	storm := int(float64(s.Messages) * s.Storm)
+	s.done.outages = 6 + storm/60
+	if err := s.AWS.SetFaults(append(strewn(s.dice(4), s.done.outages, storm), faults(s.Faulty, s.Hangs)...)...); err != nil {
+		return err
+	}
+	if err := s.reseed(ctx); err != nil {
 		return err
 	}
 	work, stop := context.WithCancel(ctx)
@@ -153,7 +156,6 @@ func (s *soak) play(ctx context.Context) error {
 	wg.Go(func() { s.progress(work) })
 	wg.Go(func() { s.purge(work) })
 
-	storm := int(float64(s.Messages) * s.Storm)
 	send := &sender{soak: s, dice: s.dice(1)}
 	s.Say("the storm: %d messages, with %d kills", storm, s.Kills)
 	var mischief sync.WaitGroup

@@ -43,8 +43,8 @@ func (s *soak) thawAtTheEnd() {
 }
 
 // reseed sets the dice of the local AWS's faults.
-func (s *soak) reseed(ctx context.Context, seed uint64) error {
-	body := strings.NewReader(fmt.Sprintf(`{"seed":%d}`, seed))
+func (s *soak) reseed(ctx context.Context) error {
+	body := strings.NewReader(fmt.Sprintf(`{"seed":%d}`, s.Seed))
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, s.AWS.URL()+"/_localstack/seed", body)
 	if err != nil {
 		return err
