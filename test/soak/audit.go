@@ -13,8 +13,9 @@ import (
 
 // audit holds the end against the promises and fills the report.
 func (s *soak) audit(ctx context.Context, r *Report) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
+	s.Say("the audit")
 	s.calls.read(s.AWS, 0)
 	s.AWS.MoveClock(time.Minute) // past what describes lag behind
 	s.auditMessages(r)

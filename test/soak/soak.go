@@ -95,6 +95,7 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 	}
 	r := &Report{Config: c}
 	defer func() {
+		c.Say("taking everything down")
 		err = errors.Join(err, stage.Close())
 		left, leftErr := rig.LeftUnder(stage.Dir)
 		err = errors.Join(err, leftErr)
