@@ -72,6 +72,16 @@ func (b *beat) end(s stall, err error, stopping bool) {
 	}
 }
 
+// blocked is for how long the write under way has waited; zero where none has for long.
+func (b *beat) blocked() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.since.IsZero() {
+		return 0
+	}
+	return time.Since(b.since)
+}
+
 // read returns what was noted, with the write that is still under way.
 func (b *beat) read() (stalls []stall, writes int, err error) {
 	b.mu.Lock()

@@ -56,19 +56,38 @@ func (s *soak) mischief(ctx context.Context, until int) {
 	}
 }
 
-// victim is the worker that runs and, where aimed, its guardian, at a random
-// moment of that one's life. The guardian may be 0.
-func (s *soak) victim(ctx context.Context, dice *rand.Rand, aimed bool) (worker, guard int, err error) {
+// aim is at which moment to strike.
+type aim int
+
+const (
+	anytime aim = iota
+	// attempting: while there is a guardian, at a random moment of its life.
+	attempting
+	// holding: while writes are blocked, or if that does not come about, attempting.
+	holding
+)
+
+// inWindow is for how long a write is blocked before it counts as that.
+const inWindow = 25 * time.Millisecond
+
+// victim is the worker that runs and, where aimed, its guardian, which may be 0.
+func (s *soak) victim(ctx context.Context, dice *rand.Rand, at aim) (worker, guard int, err error) {
+	patience := time.Now().Add(10 * time.Second)
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for {
 		if worker, err = s.keeper.running(ctx); err != nil {
 			return 0, 0, err
 		}
-		if !aimed {
+		switch guard = guardian(worker); {
+		case at == anytime:
 			return worker, 0, nil
-		}
-		if guard = guardian(worker); guard != 0 {
+		case guard == 0:
+		case at == holding && time.Now().Before(patience):
+			if s.beat.blocked() > inWindow {
+				return worker, guard, nil
+			}
+		default:
 			rest(ctx, time.Duration(dice.Int64N(int64(120*time.Millisecond))))
 			return worker, guardian(worker), nil
 		}
@@ -81,7 +100,7 @@ func (s *soak) victim(ctx context.Context, dice *rand.Rand, aimed bool) (worker,
 func (s *soak) killed(what string) { s.count(func() { s.done.kills[what]++ }) }
 
 func (s *soak) killWorker(ctx context.Context, dice *rand.Rand) error {
-	_, guard, err := s.victim(ctx, dice, dice.IntN(3) > 0)
+	_, guard, err := s.victim(ctx, dice, []aim{anytime, attempting, holding}[dice.IntN(3)])
 	if err != nil {
 		return err
 	}
@@ -95,7 +114,7 @@ func (s *soak) killWorker(ctx context.Context, dice *rand.Rand) error {
 
 func (s *soak) killGuardian(ctx context.Context, dice *rand.Rand) error {
 	for range 20 {
-		_, guard, err := s.victim(ctx, dice, true)
+		_, guard, err := s.victim(ctx, dice, holding)
 		if err != nil {
 			return err
 		}
@@ -109,7 +128,7 @@ func (s *soak) killGuardian(ctx context.Context, dice *rand.Rand) error {
 
 func (s *soak) killBoth(ctx context.Context, dice *rand.Rand) error {
 	for range 20 {
-		_, guard, err := s.victim(ctx, dice, true)
+		_, guard, err := s.victim(ctx, dice, holding)
 		if err != nil {
 			return err
 		}
@@ -122,7 +141,7 @@ func (s *soak) killBoth(ctx context.Context, dice *rand.Rand) error {
 }
 
 func (s *soak) terminate(ctx context.Context, dice *rand.Rand) error {
-	if _, _, err := s.victim(ctx, dice, dice.IntN(2) > 0); err != nil {
+	if _, _, err := s.victim(ctx, dice, aim(dice.IntN(2))); err != nil {
 		return err
 	}
 	s.killed("SIGTERM of the worker")
@@ -135,7 +154,7 @@ func (s *soak) terminate(ctx context.Context, dice *rand.Rand) error {
 const stopWithin = 60 * time.Second
 
 func (s *soak) reload(ctx context.Context, dice *rand.Rand) error {
-	worker, _, err := s.victim(ctx, dice, dice.IntN(2) > 0)
+	worker, _, err := s.victim(ctx, dice, aim(dice.IntN(2)))
 	if err != nil {
 		return err
 	}
@@ -150,7 +169,7 @@ func (s *soak) reload(ctx context.Context, dice *rand.Rand) error {
 // jump makes everything that is in flight visible again, also what the worker
 // is busy with: SQS owes nobody more than at least one delivery.
 func (s *soak) jump(ctx context.Context, dice *rand.Rand) error {
-	if _, _, err := s.victim(ctx, dice, true); err != nil {
+	if _, _, err := s.victim(ctx, dice, attempting); err != nil {
 		return err
 	}
 	s.count(func() { s.done.jumps++ })
