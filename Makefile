@@ -6,7 +6,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION))
 
-.PHONY: help build demo picture test lint bench fuzz setup clean
+.PHONY: help build demo picture test lint bench fuzz setup clean torture
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -30,6 +30,9 @@ test: setup ## every test, with the race detector (root for the whole of it)
 
 bench: setup build ## how long writes are blocked, at several EC2 latencies (root)
 	@$(GO) run ./test/bench -stillpoint bin/stillpoint $(ARGS)
+
+torture: setup ## the kill matrix: 300 kills by default; ARGS="-n 300 -seed 7 -only both/freeze" (root)
+	@$(GO) build -buildvcs=false -o bin/torture ./test/torture && bin/torture $(ARGS)
 
 lint: ## golangci-lint at its pinned version, with the import directions
 	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION) run ./...

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+
+	"stillpoint/messages"
+	"stillpoint/test/rig"
+)
+
+// pastVisibility is more than a message is hidden.
+const pastVisibility = 140 * time.Second
+
+// settle lets the request come to its end: a worker where none is left, the
+// redelivery, and then the look at what there is.
+func (s *stand) settle(ctx context.Context, r *report) {
+	if err := s.scene.AWS.SetFaults(); err != nil {
+		r.bad("%v", err)
+	}
+	dead := !s.worker.alive()
+	if err := s.ensureWorker(ctx); err != nil {
+		r.bad("%v", err)
+		return
+	}
+	if dead {
+		r.follow(s.worker)
+		s.scene.AWS.MoveClock(pastVisibility)
+	}
+	_ = s.worker.hold("")
+	if !s.settled(ctx, r, 0) {
+		return
+	}
+	if r.cell.again && r.messageID != "" {
+		_, before, _ := s.results.of(r.id)
+		if err := s.scene.AWS.DeliverAgain(path.Base(s.scene.QueueURL), r.messageID); err == nil {
+			s.settled(ctx, r, before+1)
+		}
+	}
+	results, _, err := s.results.of(r.id)
+	if err != nil {
+		r.bad("%v", err)
+	}
+	all, err := setsOf(ctx, s.scene, r.id)
+	if err != nil {
+		r.bad("%v", err)
+	}
+	var faults []string
+	r.final, faults = judge(results, all, len(s.scene.Volumes))
+	r.faults = append(r.faults, faults...)
+	if r.final == nil {
+		return
+	}
+	r.classify()
+	s.nothingLeft(ctx, r)
+	if r.final.Status != messages.Succeeded {
+		s.drop(ctx, all)
+	}
+	if r.cell.victim == stopWorker || r.cell.victim == stopGuardian || r.cell.moment != within {
+		return // what waited for us is no measure
+	}
+	for _, t := range r.tails {
+		s.lengths.learn(t.w.since(t.mark))
+	}
+}
+
+// settled waits until the request has its result, the queue and the outbox are
+// empty, and every snapshot has its verdict.
+func (s *stand) settled(ctx context.Context, r *report, deliveries int) bool {
+	var why string
+	told, quiet := -1, time.Now()
+	for until := time.Now().Add(2 * patience); time.Now().Before(until) && ctx.Err() == nil; sleep(15) {
+		if !s.worker.alive() {
+			r.bad("the worker ended by itself")
+			if err := s.ensureWorker(ctx); err != nil {
+				return false
+			}
+			r.follow(s.worker)
+		}
+		results, delivered, _ := s.results.of(r.id)
+		visible, hidden, err := s.scene.Depth(ctx, s.scene.QueueURL)
+		all, err2 := setsOf(ctx, s.scene, r.id)
+		why = fmt.Sprintf("%d results, %s messages visible and %s hidden, %d in the outbox, %d snapshots of %d without a verdict (%v %v)",
+			len(results), visible, hidden, s.outboxLeft(), verdictless(all), len(all), err, err2)
+		if len(results) > 0 && delivered >= deliveries && visible == "0" && hidden == "0" && s.outboxLeft() == 0 && err == nil && err2 == nil && verdictless(all) == 0 {
+			return true
+		}
+		// A message that was given back, or whose worker was killed, is not waited for.
+		if now := s.worker.mark(); now != told {
+			told, quiet = now, time.Now()
+		} else if hidden != "0" && time.Since(quiet) > 1500*time.Millisecond {
+			s.scene.AWS.MoveClock(pastVisibility)
+			quiet = time.Now()
+		}
+	}
+	r.bad("the request does not come to its end: %s", why)
+	return false
+}
+
+// classify says how it ended, and holds that against what the kill must have broken.
+func (r *report) classify() {
+	r.outcome = string(r.final.Status)
+	redone := r.redone()
+	if redone && r.final.Status == messages.Succeeded {
+		r.outcome = "again"
+	}
+	if r.skipped == "" && !redone && r.final.Status == messages.Succeeded && r.brokeHold() {
+		r.bad("called consistent, although the kill fell between the lock and EC2's answer (%s)", r.where)
+	}
+}
+
+// redone says that a window was entered anew after the kill.
+func (r *report) redone() bool {
+	looked := false
+	for _, t := range r.tails {
+		for _, e := range t.w.since(t.mark) {
+			if e.at.After(r.at) {
+				looked = looked || e.line == "begin look-up"
+				if looked && e.line == "begin lock" {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// brokeHold says that what was held when the victim was hit cannot have been
+// held, or cannot be known to have been, when EC2 had answered.
+func (r *report) brokeHold() bool {
+	frozen := slices.Contains([]string{"end freeze", "begin snapshot"}, r.where)
+	if frozen && r.cell.moment == within { // it may have ended just before
+		for _, e := range r.tails[0].w.since(r.tails[0].mark) {
+			frozen = frozen && (e.line != "end snapshot" || e.at.After(r.at.Add(5*time.Millisecond)))
+		}
+	}
+	switch r.cell.victim {
+	case killWorker, killBoth: // nobody is left who could have proved it
+		name, _ := strings.CutPrefix(strings.TrimPrefix(r.where, "end "), "begin ")
+		i := order(name)
+		return i >= 0 && stages[i].held
+	case killGuardian:
+		return frozen
+	case stopGuardian:
+		return frozen && r.cell.stuck && r.cell.moment != within
+	case stopWorker:
+		return frozen
+	}
+	return false
+}
+
+// nothingLeft looks at what the promise says of afterwards.
+func (s *stand) nothingLeft(ctx context.Context, r *report) {
+	if own, queued, err := s.sessions(ctx); err != nil || own+queued > 0 {
+		r.bad("at the end %d sessions of ours are at the server, and %d requests for the lock (%v)", own, queued, err)
+	}
+	var left []string
+	for until := time.Now().Add(2 * time.Second); time.Now().Before(until); sleep(20) {
+		left = s.runtimeLeft()
+		if n := len(guardians(s.program)); n > 0 {
+			left = append(left, fmt.Sprintf("%d guardians", n))
+		}
+		if n := len(processes(s.program)); n > 1 {
+			left = append(left, fmt.Sprintf("%d processes beside the worker", n-1))
+		}
+		if now := rig.Expedited(); now != s.rcu { // other programs of this host raise it for moments too
+			left = append(left, fmt.Sprintf("rcu_expedited at %s instead of %s", now, s.rcu))
+		}
+		if len(left) == 0 {
+			break
+		}
+	}
+	if len(left) > 0 {
+		r.bad("left at the end: %s", strings.Join(left, ", "))
+	}
+	now := time.Now()
+	for until := now.Add(2 * time.Second); time.Now().Before(until) && !s.flowed(now); sleep(5) {
+	}
+	if !s.flowed(now) {
+		r.bad("writes do not flow at the end")
+	}
+	for _, m := range s.meters() {
+		if err := m.failed(); err != nil {
+			r.bad("a writing client failed: %v", err)
+		}
+	}
+	if err := s.scene.Load.Err(); err != nil {
+		r.bad("the load failed: %v", err)
+	}
+}
+
+// drop deletes snapshots that nobody looks at any more.
+func (s *stand) drop(ctx context.Context, all []made) {
+	for _, m := range all {
+		_, _ = s.scene.EC2.DeleteSnapshot(ctx, &ec2.DeleteSnapshotInput{SnapshotId: aws.String(m.id)})
+	}
+}
