@@ -133,14 +133,7 @@ func (s *stand) reach(ctx context.Context, r *report) (unblock func(), err error
 	defer func() { cancel(nil); <-watching }()
 	go func() {
 		defer close(watching)
-		for late := time.Now().Add(patience); ctx.Err() == nil; sleep(20) {
-			if results, _, _ := s.results.of(r.id); len(results) > 0 && !c.stage.called {
-				cancel(errNotReached)
-			}
-			if time.Now().After(late) {
-				cancel(errors.New("it takes too long"))
-			}
-		}
+		s.watch(ctx, cancel, r)
 	}()
 	switch {
 	case c.stage.called:
@@ -172,6 +165,26 @@ func (s *stand) reach(ctx context.Context, r *report) (unblock func(), err error
 	}
 	time.Sleep(time.Until(begin.at.Add(time.Duration(c.nudge * float64(length)))))
 	return unblock, nil
+}
+
+// watch ends the wait for the cell's moment where the request has ended before it, or it takes too long.
+func (s *stand) watch(ctx context.Context, cancel context.CancelCauseFunc, r *report) {
+	w, mark, begun := s.worker, r.tails[0].mark, time.Now()
+	for again := begun.Add(time.Second); ctx.Err() == nil; sleep(20) {
+		if results, _, _ := s.results.of(r.id); len(results) > 0 && !r.cell.stage.called {
+			cancel(errNotReached)
+		}
+		// The poll of a worker that was killed in it takes the next message with it.
+		if time.Now().After(again) && w.mark() == mark {
+			again = time.Now().Add(time.Second)
+			if _, hidden, err := s.scene.Depth(ctx, s.scene.QueueURL); err == nil && hidden != "0" {
+				s.scene.AWS.MoveClock(pastVisibility)
+			}
+		}
+		if time.Since(begun) > patience {
+			cancel(errors.New("it takes too long"))
+		}
+	}
 }
 
 // reachCall waits for what only the log of calls shows.

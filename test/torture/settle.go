@@ -106,11 +106,14 @@ func (s *stand) settled(ctx context.Context, r *report, deliveries int) bool {
 // classify says how it ended, and holds that against what the kill must have broken.
 func (r *report) classify() {
 	r.outcome = string(r.final.Status)
+	if r.skipped != "" {
+		return
+	}
 	redone := r.redone()
 	if redone && r.final.Status == messages.Succeeded {
 		r.outcome = "again"
 	}
-	if r.skipped == "" && !redone && r.final.Status == messages.Succeeded && r.brokeHold() {
+	if !redone && r.final.Status == messages.Succeeded && r.brokeHold() {
 		r.bad("called consistent, although the kill fell between the lock and EC2's answer (%s)", r.where)
 	}
 }
