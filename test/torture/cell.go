@@ -93,6 +93,7 @@ type cell struct {
 	lapse   bool          // the lease of a stopped worker runs out meanwhile
 	again   bool          // the message is delivered once more after the end
 	moments string        // "first", "middle" or "last": when EC2 does what it was asked
+	second  string        // the boundary at which the worker that gets the redelivery is killed too; "": it is not
 }
 
 func (c cell) String() string { return fmt.Sprintf("%s/%s/%s", c.victim, c.stage.name, c.moment) }
@@ -176,5 +177,28 @@ func (c cell) dice(random *rand.Rand) cell {
 	c.lapse = random.IntN(3) == 0
 	c.again = random.IntN(4) == 0
 	c.moments = []string{"first", "middle", "last"}[random.IntN(3)]
+	if random.IntN(5) == 0 {
+		if s := stages[random.IntN(len(stages))]; !s.called {
+			c.second = []string{"begin ", "end "}[random.IntN(2)] + s.name
+		}
+	}
 	return c
+}
+
+// how says what else happens, beside the victim and the moment.
+func (c cell) how() string {
+	var words []string
+	add := func(when bool, word string) {
+		if when {
+			words = append(words, word)
+		}
+	}
+	stop := c.victim == stopWorker
+	add(stop && c.cont, "then SIGCONT")
+	add(stop && !c.cont, "then SIGKILL")
+	add(stop && c.cont && c.foreign && c.stage.held, "foreign freeze")
+	add(stop && c.lapse, "lease lapsed")
+	add(c.victim == stopGuardian && c.stuck && c.waits() && c.stage.held, "worker stuck")
+	add(c.second != "", "killed again at "+c.second)
+	return strings.Join(words, ", ")
 }

@@ -80,7 +80,10 @@ func show(w io.Writer, i, n int, r *report) {
 	if r.final != nil && r.final.Reason != "" {
 		what += " (" + string(r.final.Reason) + ")"
 	}
-	fmt.Fprintf(w, "%3d/%d  %-36s commits %5s ms  files %5s ms  %-32s %4.1f s\n", i, n, r.cell, words(r.db), words(r.files), what, r.took.Seconds())
+	if how := r.how(); how != "" {
+		what += "; " + how
+	}
+	fmt.Fprintf(w, "%3d/%d  %-36s %4.1f s  commits %5s ms  files %5s ms  %s\n", i, n, r.cell, r.took.Seconds(), words(r.db), words(r.files), what)
 	if len(r.faults) == 0 {
 		return
 	}

@@ -18,6 +18,8 @@ type report struct {
 	id      string
 	skipped string // why nobody was hit; "": somebody was
 	where   string // the worker's last word before
+	hit     victim // of the last kill, where there were two
+	second  bool   // there were two
 	db      time.Duration
 	files   time.Duration
 	outcome string

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"golang.org/x/sys/unix"
 
 	"stillpoint/messages"
 	"stillpoint/test/rig"
@@ -34,6 +35,9 @@ func (s *stand) settle(ctx context.Context, r *report) {
 		s.scene.AWS.MoveClock(pastVisibility)
 	}
 	_ = s.worker.hold("")
+	if dead && r.skipped == "" && r.cell.second != "" {
+		s.strikeAgain(ctx, r)
+	}
 	if !s.settled(ctx, r, 0) {
 		return
 	}
@@ -67,6 +71,60 @@ func (s *stand) settle(ctx context.Context, r *report) {
 	}
 	for _, t := range r.tails {
 		s.lengths.learn(t.w.since(t.mark))
+	}
+}
+
+// strikeAgain kills the worker that got the redelivery, where it comes to the cell's second boundary.
+func (s *stand) strikeAgain(ctx context.Context, r *report) {
+	w := s.worker
+	if err := w.hold(r.cell.second); err != nil {
+		r.bad("%v", err)
+		return
+	}
+	wait, cancel := context.WithTimeout(ctx, 4*time.Second)
+	defer cancel()
+	if _, err := w.await(wait, r.tails[len(r.tails)-1].mark, r.cell.second); err != nil {
+		_ = w.hold("")
+		// It may have come there at this very moment.
+		if _, err := w.await(wait, r.tails[len(r.tails)-1].mark, r.cell.second); err != nil {
+			return
+		}
+	}
+	r.at, r.where, r.hit, r.second = time.Now(), r.cell.second, killWorker, true
+	r.from = r.at
+	r.signal(w.PID(), unix.SIGKILL)
+	s.afterDeath(ctx, r)
+	if err := s.ensureWorker(ctx); err != nil {
+		r.bad("%v", err)
+		return
+	}
+	r.follow(s.worker)
+	s.scene.AWS.MoveClock(pastVisibility)
+}
+
+// late looks once more at a request of which nothing more should have been heard.
+func (s *stand) late(ctx context.Context, r *report) {
+	if r.final == nil {
+		return
+	}
+	results, _, _ := s.results.of(r.id)
+	all, err := setsOf(ctx, s.scene, r.id)
+	if err != nil {
+		r.bad("%v", err)
+		return
+	}
+	if r.final.Status != messages.Succeeded { // its snapshots were deleted
+		if len(all) > 0 {
+			r.bad("%d snapshots came to be after the end", len(all))
+		}
+		if results[len(results)-1].EventID != r.final.EventID {
+			r.bad("another result came after the end: %s/%s", results[len(results)-1].Status, results[len(results)-1].Reason)
+		}
+		return
+	}
+	_, faults := judge(results, all, len(s.scene.Volumes))
+	for _, f := range faults {
+		r.bad("after the end: %s", f)
 	}
 }
 
@@ -138,12 +196,12 @@ func (r *report) redone() bool {
 // held, or cannot be known to have been, when EC2 had answered.
 func (r *report) brokeHold() bool {
 	frozen := slices.Contains([]string{"end freeze", "begin snapshot"}, r.where)
-	if frozen && r.cell.moment == within { // it may have ended just before
+	if frozen && r.cell.moment == within && !r.second { // it may have ended just before
 		for _, e := range r.tails[0].w.since(r.tails[0].mark) {
 			frozen = frozen && (e.line != "end snapshot" || e.at.After(r.at.Add(5*time.Millisecond)))
 		}
 	}
-	switch r.cell.victim {
+	switch r.hit {
 	case killWorker, killBoth: // nobody is left who could have proved it
 		name, _ := strings.CutPrefix(strings.TrimPrefix(r.where, "end "), "begin ")
 		i := order(name)

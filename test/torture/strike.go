@@ -32,7 +32,7 @@ func (s *stand) strike(ctx context.Context, r *report) {
 	if events := w.since(0); len(events) > 0 {
 		r.where = events[len(events)-1].line
 	}
-	r.at = time.Now()
+	r.at, r.hit = time.Now(), c.victim
 	r.from = r.at
 	switch c.victim {
 	case killWorker:
@@ -227,7 +227,7 @@ func (s *stand) calmFrom(ctx context.Context, r *report, from time.Time, what st
 
 // measure takes down how long writes waited, and holds it against the promise.
 func (r *report) measure(s *stand) {
-	r.db = s.db.stall(r.from)
+	r.db = max(r.db, s.db.stall(r.from))
 	for _, m := range s.files {
 		r.files = max(r.files, m.stall(r.from))
 	}

@@ -24,13 +24,14 @@ type summary struct {
 	rows    map[string]*tally
 	skipped map[string]int
 	longest *report
+	hows    map[string]int
 	n       int
 	faults  []*report
 	proved  []string
 }
 
 func newSummary() *summary {
-	return &summary{rows: map[string]*tally{}, skipped: map[string]int{}}
+	return &summary{rows: map[string]*tally{}, skipped: map[string]int{}, hows: map[string]int{}}
 }
 
 func (s *summary) add(r *report) {
@@ -42,6 +43,11 @@ func (s *summary) add(r *report) {
 		return
 	}
 	s.n++
+	for word := range strings.SplitSeq(r.how(), ", ") {
+		if word, _, _ = strings.Cut(word, " at "); word != "" {
+			s.hows[word]++
+		}
+	}
 	key := fmt.Sprintf("%s/%s", r.cell.victim, r.cell.stage.name)
 	t := s.rows[key]
 	if t == nil {
@@ -57,6 +63,15 @@ func (s *summary) add(r *report) {
 	if s.longest == nil || r.stall() > s.longest.stall() {
 		s.longest = r
 	}
+}
+
+// how is the cell's, without what did not come to be.
+func (r *report) how() string {
+	c := r.cell
+	if !r.second {
+		c.second = ""
+	}
+	return c.how()
 }
 
 func (r *report) stall() time.Duration { return max(r.db, r.files) }
@@ -140,7 +155,23 @@ func (s *summary) sentences(without int) []string {
 		out = append(out, fmt.Sprintf("The longest wait of a writing client was %s ms (%s); the promise is %s ms: max_hold (%s) plus one second.",
 			words(s.longest.stall()), s.longest.cell, words(promise), maxHold))
 	}
+	var said []string
 	out = append(out, fmt.Sprintf("%d cells of the matrix do not exist, since no guardian is alive at their stages.", without))
+	for _, h := range []struct{ word, sentence string }{
+		{"then SIGCONT", "%d stopped workers were continued past max_hold"},
+		{"foreign freeze", "%d of them while somebody else had frozen the file system"},
+		{"then SIGKILL", "%d stopped workers were killed"},
+		{"lease lapsed", "the lease of %d of the stopped workers ran out meanwhile"},
+		{"worker stuck", "%d workers whose guardian was stopped hung past max_hold themselves"},
+		{"killed again", "%d redeliveries were killed, too"},
+	} {
+		if n := s.hows[h.word]; n > 0 {
+			said = append(said, fmt.Sprintf(h.sentence, n))
+		}
+	}
+	if len(said) > 0 {
+		out = append(out, "Of them: "+strings.Join(said, "; ")+".")
+	}
 	for why, n := range s.skipped {
 		out = append(out, fmt.Sprintf("%d requests went through unharmed: %s.", n, why))
 	}

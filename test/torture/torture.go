@@ -24,6 +24,7 @@ type matrix struct {
 	sum     *summary
 	stand   *stand
 	on      int       // kills on this stand
+	all     []*report // of them
 	good    []*report // those that succeeded on it
 }
 
@@ -102,7 +103,7 @@ func (m *matrix) kills(ctx context.Context, all []cell, random *rand.Rand) (err 
 			if m.stand, err = newStand(ctx, m.program, m.lengths, m.canThaw, m.rcu); err != nil {
 				return err
 			}
-			m.on, m.good = 0, nil
+			m.on, m.all, m.good = 0, nil, nil
 		}
 		c := all[i%len(all)].dice(random)
 		r := m.stand.run(ctx, c, fmt.Sprintf("kill-%d-%d", m.seed, i+1))
@@ -111,6 +112,7 @@ func (m *matrix) kills(ctx context.Context, all []cell, random *rand.Rand) (err 
 		}
 		m.sum.add(r)
 		show(m.out, m.sum.n, m.n, r)
+		m.all = append(m.all, r)
 		if r.final != nil && r.final.Status == messages.Succeeded {
 			m.good = append(m.good, r)
 		}
@@ -130,6 +132,14 @@ func (m *matrix) leave(ctx context.Context) (err error) {
 		return nil
 	}
 	m.stand = nil
+	for _, r := range m.all {
+		if known := len(r.faults); ctx.Err() == nil && known == 0 {
+			if s.late(ctx, r); len(r.faults) > known {
+				m.sum.faults = append(m.sum.faults, r)
+				show(m.out, m.sum.n, m.n, r)
+			}
+		}
+	}
 	for i := range min(m.proofs, len(m.good)) {
 		r := m.good[len(m.good)-1-i*len(m.good)/max(m.proofs, 1)]
 		if err := m.prove(ctx, s, r); err != nil {
