@@ -111,15 +111,20 @@ func (c cell) hasGuardian() bool {
 // waits says that the worker waits at the cell's boundary until it is told to go on.
 func (c cell) waits() bool { return c.moment != within && !c.stage.called }
 
-// cells is every cell that only (a part of "victim/stage/moment"; "": all)
-// names, in an order drawn by random, victims in their proportions.
+// named says that the cell is meant by some of "victim/stage/moment", such as
+// "both/freeze", "freeze" or "within"; "" means all.
+func (c cell) named(only string) bool {
+	return only == "" || strings.Contains("/"+c.String()+"/", "/"+strings.Trim(only, "/")+"/")
+}
+
+// cells is every cell that only names, in an order drawn by random, victims in their proportions.
 func cells(only string, random *rand.Rand) (all, without []cell) {
 	seen := map[string]bool{}
 	for i, v := range victims {
 		for _, s := range stages {
 			for _, m := range []moment{atBegin, atEnd, within} {
 				c := cell{victim: v, stage: s, moment: m}
-				if !strings.Contains(c.String(), only) {
+				if !c.named(only) {
 					continue
 				}
 				if c.needsGuardian() && !c.hasGuardian() {

@@ -29,7 +29,7 @@ func main() {
 	var o options
 	flag.IntVar(&o.n, "n", 300, "kills")
 	flag.Uint64Var(&o.seed, "seed", 0, "decides the order and what is drawn; 0: a new one, which is printed")
-	flag.StringVar(&o.only, "only", "", "only cells that have this in their name (victim/stage/moment), such as both/freeze")
+	flag.StringVar(&o.only, "only", "", "only these of the cells, which are named victim/stage/moment: both/freeze, freeze/begin, stop-worker, ...")
 	flag.IntVar(&o.perScene, "scene", 40, "kills on one scene, before it is made anew")
 	flag.IntVar(&o.proofs, "proofs", 2, "sets that are restored and compared, of each scene")
 	flag.BoolVar(&o.race, "race", false, "build the program under test with the race detector")

@@ -38,10 +38,7 @@ func (s *stand) settle(ctx context.Context, r *report) {
 	if dead && r.skipped == "" && r.cell.second != "" {
 		s.strikeAgain(ctx, r)
 	}
-	if !s.settled(ctx, r, 0) {
-		return
-	}
-	if r.cell.again && r.messageID != "" {
+	if s.settled(ctx, r, 0) && r.cell.again && r.messageID != "" {
 		_, before, _ := s.results.of(r.id)
 		if err := s.scene.AWS.DeliverAgain(path.Base(s.scene.QueueURL), r.messageID); err == nil {
 			s.settled(ctx, r, before+1)
