@@ -42,6 +42,8 @@ type stage struct {
 	held bool
 	// called says that the stage is no step of the pipeline, but begins and ends with its call.
 	called bool
+	// hook says that only a plan with hooks has it.
+	hook bool
 }
 
 var stages = []stage{
@@ -58,9 +60,11 @@ var stages = []stage{
 	{name: "ready", guarded: true},
 	{name: "lock", guarded: true, held: true},
 	{name: "coordinates", guarded: true, held: true},
+	{name: "pre-freeze", guarded: true, held: true, hook: true},
 	{name: "freeze", guarded: true, held: true},
 	{name: "snapshot", guarded: true, held: true, call: "ec2:CreateSnapshots", skip: 1},
 	{name: "thaw", guarded: true, held: true},
+	{name: "post-thaw", guarded: true, held: true, hook: true},
 	{name: "coordinates-after", guarded: true, held: true},
 	{name: "verify", guarded: true, held: true},
 	{name: "unlock", guarded: true, held: true},

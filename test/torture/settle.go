@@ -227,6 +227,9 @@ func (s *stand) nothingLeft(ctx context.Context, r *report) {
 		if n := len(processes(s.program)); n > 1 {
 			left = append(left, fmt.Sprintf("%d processes beside the worker", n-1))
 		}
+		if s.quiesced() {
+			left = append(left, "what pre_freeze did")
+		}
 		if now := rig.Expedited(); now != s.rcu { // other programs of this host raise it for moments too
 			left = append(left, fmt.Sprintf("rcu_expedited at %s instead of %s", now, s.rcu))
 		}

@@ -5,18 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"stillpoint/test/rig"
 	"stillpoint/test/scene"
 )
 
 const (
 	// maxHold is the least that the plan's timeouts allow.
-	maxHold = 5 * time.Second
+	maxHold = 6 * time.Second
 	// promise is within what writes flow again.
 	promise = maxHold + time.Second
 	// lookupDelay stands between the look-ups after an ambiguous answer: four of
@@ -27,7 +27,8 @@ const (
 )
 
 const (
-	planYAML  = "max_hold: 5s\nsnapshot_timeout: 900ms"
+	planYAML  = "max_hold: 6s\nsnapshot_timeout: 900ms"
+	hooksYAML = "\nhook_timeout: 500ms\npre_freeze: [%s, %s]\npost_thaw: [%s, -f, %s]"
 	mysqlYAML = "lock_timeout: 100ms\nlock_tries: 60\nlock_sleep: 200ms"
 )
 
@@ -36,7 +37,7 @@ type stand struct {
 	scene    *scene.Scene
 	program  string
 	holdFile string
-	canThaw  bool
+	marker   string // what pre_freeze makes and post_thaw removes; "": there are no hooks
 	lengths  stageLengths
 	results  *inbox
 	files    []*meter
@@ -48,15 +49,24 @@ type stand struct {
 
 // newStand sets the scene: two volumes with a file system each, a database
 // under load, and a client of our own that writes to each of them.
-func newStand(ctx context.Context, program string, lengths stageLengths, canThaw bool, rcu string) (_ *stand, err error) {
+func (m *matrix) newStand(ctx context.Context) (_ *stand, err error) {
+	plan := planYAML
+	if m.marker != "" {
+		touch, err1 := exec.LookPath("touch")
+		rm, err2 := exec.LookPath("rm")
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, err
+		}
+		plan += fmt.Sprintf(hooksYAML, touch, m.marker, rm, m.marker)
+	}
 	sc, err := scene.New(ctx, scene.Config{
-		Stillpoint: program, Extra: "ext4", VolumeMiB: 1024, Writers: 4, Pause: 60 * time.Millisecond,
-		PlanYAML: planYAML, MySQLYAML: mysqlYAML,
+		Stillpoint: m.program, Extra: "ext4", VolumeMiB: 1024, Writers: 4, Pause: 60 * time.Millisecond,
+		PlanYAML: plan, MySQLYAML: mysqlYAML,
 	})
 	if err != nil {
 		return nil, err
 	}
-	s := &stand{scene: sc, program: program, holdFile: filepath.Join(sc.Dir, "hold"), lengths: lengths, canThaw: canThaw, rcu: rcu}
+	s := &stand{scene: sc, program: m.program, holdFile: filepath.Join(sc.Dir, "hold"), lengths: m.lengths, marker: m.marker, rcu: m.rcu}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -68,17 +78,17 @@ func newStand(ctx context.Context, program string, lengths stageLengths, canThaw
 		return nil, err
 	}
 	for _, v := range sc.Volumes {
-		m, stop, err := startFileWriter(v.Mount)
+		w, stop, err := startFileWriter(v.Mount)
 		if err != nil {
 			return nil, err
 		}
-		s.files, s.stops = append(s.files, m), append(s.stops, stop)
+		s.files, s.stops = append(s.files, w), append(s.stops, stop)
 	}
-	m, stop, err := startCommitter(ctx, sc.MariaDB)
+	w, stop, err := startCommitter(ctx, sc.MariaDB)
 	if err != nil {
 		return nil, err
 	}
-	s.db, s.stops = m, append(s.stops, stop)
+	s.db, s.stops = w, append(s.stops, stop)
 	s.results = collect(ctx, sc)
 	s.stops = append(s.stops, s.results.stop)
 	return s, nil
@@ -172,4 +182,11 @@ func (s *stand) sessions(ctx context.Context) (own, queued int, err error) {
 	return own, queued, row.Scan(&own, &queued)
 }
 
-var _ = rig.Expedited
+// quiesced says that pre_freeze was run, and post_thaw is still to come.
+func (s *stand) quiesced() bool {
+	if s.marker == "" {
+		return false
+	}
+	_, err := os.Lstat(s.marker)
+	return err == nil
+}

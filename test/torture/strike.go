@@ -93,6 +93,9 @@ func (s *stand) thaw(ctx context.Context, r *report) {
 	if err != nil {
 		r.bad("stillpoint thaw: %v: %s", err, out)
 	}
+	if s.quiesced() {
+		r.bad("stillpoint thaw left post_thaw owed: %s", out)
+	}
 }
 
 // hasThaw says whether the program has that command.
@@ -100,6 +103,20 @@ func hasThaw(ctx context.Context, program string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	return exec.CommandContext(ctx, program, "thaw", "--help").Run() == nil
+}
+
+// hasHooks says whether the program knows the keys of hooks: a file that is
+// wrong in another place makes it say so of each that it does not know.
+func hasHooks(ctx context.Context, program, dir string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	file := filepath.Join(dir, "hooks.yaml")
+	text := "queue_url: none\ndefault_plan: p\nplans:\n  p:\n    freeze: [/mnt]\n    max_hold: 1s\n    pre_freeze: [/bin/true]\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return false
+	}
+	out, err := exec.CommandContext(ctx, program, "worker", "--config", file).CombinedOutput()
+	return err != nil && strings.Contains(string(out), "max_hold") && !strings.Contains(string(out), "not supported")
 }
 
 // afterDeath looks at what a worker that was killed leaves.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"stillpoint/messages"
@@ -18,7 +19,7 @@ import (
 type matrix struct {
 	options
 	program string
-	canThaw bool
+	marker  string // see stand
 	rcu     string
 	lengths stageLengths
 	sum     *summary
@@ -50,23 +51,21 @@ func torture(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer reap()
-	m.canThaw = hasThaw(ctx, m.program)
+	if hasHooks(ctx, m.program, dir) {
+		m.marker = filepath.Join(dir, "quiesced")
+	}
 	random := rand.New(rand.NewPCG(o.seed, 1)) //nolint:gosec // dice, not keys
 	all, without := cells(o.only, random)
+	if !hasThaw(ctx, m.program) {
+		fmt.Fprintln(o.out, "the program has no command thaw: kills of both are left out")
+		all = slices.DeleteFunc(all, func(c cell) bool { return c.victim == killBoth })
+	}
+	if m.marker == "" {
+		fmt.Fprintln(o.out, "the program knows no hooks: their stages are left out")
+		all = slices.DeleteFunc(all, func(c cell) bool { return c.stage.hook })
+	}
 	if o.short {
 		all = short(all)
-	}
-	if !m.canThaw {
-		fmt.Fprintln(o.out, "the program has no command thaw: kills of both are left out")
-		kept := all[:0]
-		for _, c := range all {
-			if c.victim != killBoth {
-				kept = append(kept, c)
-			}
-		}
-		all = kept
-	}
-	if o.short {
 		m.n = min(m.n, len(all))
 	}
 	if len(all) == 0 {
@@ -100,7 +99,7 @@ func (m *matrix) kills(ctx context.Context, all []cell, random *rand.Rand) (err 
 			return context.Cause(ctx)
 		}
 		if m.stand == nil {
-			if m.stand, err = newStand(ctx, m.program, m.lengths, m.canThaw, m.rcu); err != nil {
+			if m.stand, err = m.newStand(ctx); err != nil {
 				return err
 			}
 			m.on, m.all, m.good = 0, nil, nil
