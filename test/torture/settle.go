@@ -200,6 +200,9 @@ func (r *report) brokeHold() bool {
 	}
 	switch r.hit {
 	case killWorker, killBoth: // nobody is left who could have proved it
+		if r.where == "end unlock" && r.cell.moment == within && !r.second {
+			return false // the verdict may have been written by then
+		}
 		name, _ := strings.CutPrefix(strings.TrimPrefix(r.where, "end "), "begin ")
 		i := order(name)
 		return i >= 0 && stages[i].held

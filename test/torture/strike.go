@@ -130,8 +130,13 @@ func (s *stand) afterDeath(ctx context.Context, r *report) {
 func (s *stand) reaped(r *report) {
 	select {
 	case <-s.worker.Exited():
+		<-s.worker.ended
 	case <-time.After(promise):
 		r.bad("the worker has not ended after SIGKILL")
+		return
+	}
+	if events := s.worker.since(0); len(events) > 0 {
+		r.where = events[len(events)-1].line
 	}
 }
 

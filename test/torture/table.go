@@ -158,12 +158,12 @@ func (s *summary) sentences(without int) []string {
 	var said []string
 	out = append(out, fmt.Sprintf("%d cells of the matrix do not exist, since no guardian is alive at their stages.", without))
 	for _, h := range []struct{ word, sentence string }{
-		{"then SIGCONT", "%d stopped workers were continued past max_hold"},
-		{"foreign freeze", "%d of them while somebody else had frozen the file system"},
-		{"then SIGKILL", "%d stopped workers were killed"},
-		{"lease lapsed", "the lease of %d of the stopped workers ran out meanwhile"},
-		{"worker stuck", "%d workers whose guardian was stopped hung past max_hold themselves"},
-		{"killed again", "%d redeliveries were killed, too"},
+		{"then SIGCONT", "stopped workers that were continued: %d"},
+		{"foreign freeze", "of these while somebody else had frozen the file system: %d"},
+		{"then SIGKILL", "stopped workers that were killed: %d"},
+		{"lease lapsed", "stopped workers whose lease ran out meanwhile: %d"},
+		{"worker stuck", "workers that hung past max_hold themselves while their guardian was stopped: %d"},
+		{"killed again", "redeliveries that were killed, too: %d"},
 	} {
 		if n := s.hows[h.word]; n > 0 {
 			said = append(said, fmt.Sprintf(h.sentence, n))

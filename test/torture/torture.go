@@ -93,7 +93,12 @@ func torture(ctx context.Context, o options) (err error) {
 }
 
 func (m *matrix) kills(ctx context.Context, all []cell, random *rand.Rand) (err error) {
-	defer func() { err = errors.Join(err, m.leave(context.WithoutCancel(ctx))) }()
+	defer func() {
+		if err != nil || ctx.Err() != nil {
+			m.proofs = 0
+		}
+		err = errors.Join(err, m.leave(context.WithoutCancel(ctx)))
+	}()
 	for i := 0; m.sum.n < m.n && i < 2*m.n; i++ {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -141,7 +146,7 @@ func (m *matrix) leave(ctx context.Context) (err error) {
 	}
 	for i := range min(m.proofs, len(m.good)) {
 		r := m.good[len(m.good)-1-i*len(m.good)/max(m.proofs, 1)]
-		if err := m.prove(ctx, s, r); err != nil {
+		if err := m.prove(ctx, s, r); err != nil && ctx.Err() == nil {
 			r.bad("the set that was called consistent is not: %v", err)
 			m.sum.faults = append(m.sum.faults, r)
 			fmt.Fprintf(m.out, "WRONG with %s (%s): %s\n", r.id, r.cell, r.faults[len(r.faults)-1])
