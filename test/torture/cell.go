@@ -186,13 +186,21 @@ func (c cell) dice(random *rand.Rand) cell {
 	c.lapse = random.IntN(3) == 0
 	c.again = random.IntN(4) == 0
 	c.moments = []string{"first", "middle", "last"}[random.IntN(3)]
-	if random.IntN(5) == 0 {
-		if s := stages[random.IntN(len(stages))]; !s.called {
-			c.second = []string{"begin ", "end "}[random.IntN(2)] + s.name
+	if random.IntN(4) == 0 {
+		places := []string{atStart, "begin reconcile", "end reconcile"}
+		for _, s := range stages {
+			if !s.called {
+				places = append(places, "begin "+s.name, "end "+s.name, atStart)
+			}
 		}
+		c.second = places[random.IntN(len(places))]
 	}
 	return c
 }
+
+// atStart is a cell's second boundary where the worker is killed a random time
+// after its start, and may be at what an earlier one has left.
+const atStart = "the start"
 
 // how says what else happens, beside the victim and the moment.
 func (c cell) how() string {

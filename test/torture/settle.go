@@ -71,21 +71,14 @@ func (s *stand) settle(ctx context.Context, r *report) {
 	}
 }
 
-// strikeAgain kills the worker that got the redelivery, where it comes to the cell's second boundary.
+// strikeAgain kills the worker that got the redelivery, where it comes to the
+// cell's second boundary, or while it starts.
 func (s *stand) strikeAgain(ctx context.Context, r *report) {
 	w := s.worker
-	if err := w.hold(r.cell.second); err != nil {
-		r.bad("%v", err)
+	if r.cell.second == atStart {
+		time.Sleep(time.Duration(r.cell.nudge * float64(150*time.Millisecond)))
+	} else if !s.comesTo(ctx, r, r.cell.second) {
 		return
-	}
-	wait, cancel := context.WithTimeout(ctx, 4*time.Second)
-	defer cancel()
-	if _, err := w.await(wait, r.tails[len(r.tails)-1].mark, r.cell.second); err != nil {
-		_ = w.hold("")
-		// It may have come there at this very moment.
-		if _, err := w.await(wait, r.tails[len(r.tails)-1].mark, r.cell.second); err != nil {
-			return
-		}
 	}
 	r.at, r.where, r.hit, r.second = time.Now(), r.cell.second, killWorker, true
 	r.from = r.at
@@ -97,6 +90,36 @@ func (s *stand) strikeAgain(ctx context.Context, r *report) {
 	}
 	r.follow(s.worker)
 	s.scene.AWS.MoveClock(pastVisibility)
+}
+
+// comesTo has the worker wait at a line, and says whether it came there before the request had a result.
+func (s *stand) comesTo(ctx context.Context, r *report, line string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Second)
+	defer cancel()
+	if err := s.worker.hold(line); err != nil {
+		r.bad("%v", err)
+		return false
+	}
+	watched := make(chan struct{})
+	defer func() { cancel(); <-watched }()
+	go func() {
+		defer close(watched)
+		for ; ctx.Err() == nil; sleep(10) {
+			if results, _, _ := s.results.of(r.id); len(results) > 0 {
+				cancel()
+			}
+		}
+	}()
+	mark := r.tails[len(r.tails)-1].mark
+	if _, err := s.worker.await(ctx, mark, line); err == nil {
+		return true
+	}
+	_ = s.worker.hold("")
+	// It may have come there at this very moment.
+	last, cancelLast := context.WithTimeout(context.WithoutCancel(ctx), 100*time.Millisecond)
+	defer cancelLast()
+	_, err := s.worker.await(last, mark, line)
+	return err == nil
 }
 
 // late looks once more at a request of which nothing more should have been heard.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,18 +32,9 @@ func TestKills(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
-	if err := torture(ctx, options{n: 30, perScene: 30, proofs: 1, short: true, out: lines{t}}); err != nil {
+	if err := torture(ctx, options{n: 30, perScene: 30, proofs: 1, short: true, out: t.Output()}); err != nil {
 		t.Error(err)
 	}
-}
-
-// lines is a test's log as a Writer.
-type lines struct{ t *testing.T }
-
-func (l lines) Write(b []byte) (int, error) {
-	l.t.Helper()
-	l.t.Log(strings.TrimRight(string(b), "\n"))
-	return len(b), nil
 }
 
 func TestEveryCellIsDrawn(t *testing.T) {
@@ -70,6 +62,21 @@ func TestEveryCellIsDrawn(t *testing.T) {
 	}
 	if len(without) == 0 {
 		t.Error("no cell lacks a guardian")
+	}
+	for _, c := range []struct {
+		only  string
+		named bool
+	}{{"", true}, {"guardian", true}, {"guardian/lock", true}, {"lock/begin", true}, {"lock", true}, {"guard", false}, {"stop-guardian", false}, {"unlock", false}} {
+		one := cell{victim: killGuardian, stage: stages[order("lock")], moment: atBegin}
+		if one.named(c.only) != c.named {
+			t.Errorf("%q names %s: %v", c.only, one, !c.named)
+		}
+	}
+	few := short(all)
+	for _, v := range victims {
+		if !slices.ContainsFunc(few, func(c cell) bool { return c.victim == v && c.stage.held }) {
+			t.Errorf("the short form never hits %s in the window", v)
+		}
 	}
 	if one, _ := cells("both/freeze", rand.New(rand.NewPCG(1, 1))); len(one) != 2*3 {
 		t.Errorf("both/freeze names %d cells", len(one))
