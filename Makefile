@@ -31,6 +31,9 @@ test: setup ## every test, with the race detector (root for the whole of it)
 bench: setup build ## how long writes are blocked, at several EC2 latencies (root)
 	@$(GO) run ./test/bench -stillpoint bin/stillpoint $(ARGS)
 
+torture: setup ## the kill matrix: 300 kills by default; ARGS="-n 300 -seed 7 -only both/freeze" (root)
+	@$(GO) build -buildvcs=false -o bin/torture ./test/torture && bin/torture $(ARGS)
+
 faults: setup ## the fault matrix, every cell of docs/faults.md: about 20 minutes (root)
 	$(GO) test -race ./test/faults -run '^TestMatrix$$' -count=1 -timeout 60m -v -args -long $(ARGS)
 
