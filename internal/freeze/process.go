@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -61,6 +62,23 @@ func (p process) alive() bool {
 		h.close()
 	}
 	return ok
+}
+
+// halted says that a signal or a debugger has stopped the process, or that it
+// is dying. A thread that is stuck in the kernel shows neither before it comes
+// out, so one thread that does is enough; the state is the third field of stat (proc(5)) [S].
+func (p process) halted() bool {
+	paths, _ := filepath.Glob("/proc/" + strconv.Itoa(p.PID) + "/task/*/stat")
+	for _, path := range paths {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		if f := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]); len(f) > 0 && bytes.ContainsAny(f[0], "TtZXx") {
+			return true
+		}
+	}
+	return false
 }
 
 // ended waits so many milliseconds for the process's last thread to end.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -186,6 +187,11 @@ func (a *account) anyOwed() bool {
 		}
 	}
 	return false
+}
+
+// anyFrozen says that something was frozen, and not only about to be.
+func (a *account) anyFrozen() bool {
+	return slices.ContainsFunc(a.entries, func(e entry) bool { return e.marked() == markFrozen })
 }
 
 // hookTimeout is how long post_thaw may take; a minute where that is not to be read.

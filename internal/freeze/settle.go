@@ -91,7 +91,8 @@ func (e *activeError) Error() string { return "an older freeze of this host has 
 // the same superblock, never what is only intended, and waits for those who
 // live: a living worker's window is left to it until its deadline and a second
 // and a half have passed, a guardian without a worker has half a second; then
-// the guardian is killed, since it is stopped or hangs. The order of the thaw is the reverse of the freeze.
+// the guardian is killed, since it is stopped or hangs, unless all that it waits
+// for is a FIFREEZE. The order of the thaw is the reverse of the freeze.
 //
 // A FIFREEZE or FITHAW that has not returned is waited for until ctx ends. The
 // error names what may still be frozen, or the command that is still owed.
@@ -126,6 +127,7 @@ type settler struct {
 	orphaned time.Time
 	waiting  string // for what
 	spoken   time.Time
+	late     bool // at the last look, those who live were past their time
 	kept     bool // a goroutine that is stuck in the kernel uses the record
 }
 
@@ -149,6 +151,8 @@ func (s *settler) look(ctx context.Context, r *record) (again bool, err error) {
 		}
 		return false, s.dead(ctx, r)
 	}
+	late := s.late
+	s.late = false
 	a, err := r.read()
 	if err != nil { // perhaps read in the middle of a change
 		s.wait("the record is locked and cannot be read (%v)", err)
@@ -165,14 +169,24 @@ func (s *settler) look(ctx context.Context, r *record) (again bool, err error) {
 		s.report.Worker = a.Worker.PID
 		s.note("%s has a run in hand; none of its file systems is frozen at this moment", who)
 		return false, nil
-	case !a.anyOwed():
-		s.wait("%s has thawed all and is about to end", who)
-		return true, nil
-	case bootNow() < a.Deadline.Boot+int64(settleMargin) && s.inTime(worker, guardian):
+	case a.anyOwed() && bootNow() < a.Deadline.Boot+int64(settleMargin) && s.inTime(worker, guardian):
 		s.wait("%s has frozen %s and will thaw by %s: waiting for it", who, owedNames(a), a.Deadline.Time)
+		return true, nil
+	case !a.anyOwed() && s.inTime(worker, guardian):
+		s.wait("%s has thawed all and is about to end", who)
 		return true, nil
 	case !worker && !guardian:
 		s.wait("%s", who)
+		return true, nil
+	case guardian && a.anyOwed() && !a.anyFrozen() && !a.Guardian.halted():
+		// It thaws when the kernel answers, however late; were it killed, it
+		// would be left to us, who may have to give up before.
+		s.wait("the guardian (process %d) waits for the kernel, which has not frozen %s yet, and thaws as soon as it has", a.Guardian.PID, owedNames(a))
+		return true, nil
+	case !late:
+		// The record is not read at once: the deadline may have been written
+		// after our look at it, and before the one at the marks.
+		s.late = true
 		return true, nil
 	}
 	return s.overdue(ctx, r, a, worker)

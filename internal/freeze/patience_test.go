@@ -1,0 +1,100 @@
+package freeze
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestSettleReadsInPieces: the record is not read at once, so that a look may
+// show what was frozen with the deadline of before. The guardian is none the worse for that.
+func TestSettleReadsInPieces(t *testing.T) {
+	dir := t.TempDir()
+	boot, err := bootID()
+	must(t, err)
+	self, err := processOf(os.Getpid())
+	must(t, err)
+	sleeper := exec.Command("sleep", "60")
+	must(t, sleeper.Start())
+	t.Cleanup(func() { _ = sleeper.Process.Kill(); _ = sleeper.Wait() })
+	guardian, err := processOf(sleeper.Process.Pid)
+	must(t, err)
+	r, err := newRecord(dir, &account{BootID: boot, Worker: self, entries: []entry{{Mount: "/none"}}})
+	must(t, err)
+	t.Cleanup(r.close)
+	for _, errno := range []unix.Errno{r.setGuardian(guardian), r.set(0, markFrozen)} {
+		if errno != 0 {
+			t.Fatal(errno)
+		}
+	}
+	// As if the deadline had been written between the pieces, and seen at the second look.
+	s := &settler{SettleOptions: SettleOptions{RuntimeDir: dir}, began: time.Now()}
+	look := func() bool {
+		found, err := openRecord(dir)
+		must(t, err)
+		defer found.close()
+		again, err := s.look(t.Context(), found)
+		must(t, err)
+		return again
+	}
+	if !look() || !guardian.alive() {
+		t.Error("one look was enough to end a living guardian")
+	}
+	if errno := r.setDeadline(bootNow() + int64(time.Minute)); errno != 0 {
+		t.Fatal(errno)
+	}
+	for range 3 {
+		if !look() || !guardian.alive() {
+			t.Error("a guardian was ended before its deadline")
+		}
+	}
+}
+
+// TestSettleStoppedBeforeTheFreeze: the guardian of a dead worker is stopped
+// with nothing frozen. Nobody would ever be armed beside it.
+func TestSettleStoppedBeforeTheFreeze(t *testing.T) {
+	d, dir := newDisk(t, "xfs", t.TempDir()), t.TempDir()
+	c := startCrew(t, dir, 20*time.Second, "", d)
+	must(t, unix.Kill(c.guardian, unix.SIGSTOP))
+	t.Cleanup(func() {
+		if t.Failed() {
+			_ = unix.Kill(c.guardian, unix.SIGKILL)
+		}
+	})
+	must(t, c.Process.Kill())
+	_ = c.Wait() // until then it may be taken for alive
+	settle(t, dir)
+	mustEnd(t, c.guardian)
+	wantNoRecord(t, dir)
+}
+
+// TestSettleGivenUpLeavesTheGuardian: a guardian that waits for FIFREEZE
+// outlives a Settle that had to give up, and thaws when the kernel has answered.
+func TestSettleGivenUpLeavesTheGuardian(t *testing.T) {
+	bothStalls(t, settleGivenUpLeavesTheGuardian)
+}
+
+func settleGivenUpLeavesTheGuardian(t *testing.T, d *disk, release func()) {
+	dir := t.TempDir()
+	c := startCrew(t, dir, 300*time.Millisecond, "", d)
+	c.goOn(t)
+	marked(t, dir, markFreezing)
+	must(t, c.Process.Kill())
+	// Past its deadline and all margins.
+	if _, err := Settle(bounded(t, 3*time.Second), SettleOptions{RuntimeDir: dir}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Settle = %v, want it to wait", err)
+	} else {
+		t.Log(err)
+	}
+	release()
+	mustEnd(t, c.guardian)
+	if d.isFrozen(t) {
+		t.Error("still frozen")
+	}
+	wantNoRecord(t, dir)
+}
