@@ -66,6 +66,7 @@ func TestSettleBesideADyingWorker(t *testing.T) {
 	c.goOn(t)
 	c.expect(t, "frozen")
 	must(t, c.Process.Kill())
+	_ = c.Wait() // until then it may be taken for alive
 	settle(t, dir)
 	if d.isFrozen(t) {
 		t.Error("still frozen")
@@ -119,6 +120,7 @@ func TestSettleStoppedAndKilled(t *testing.T) {
 	c.expect(t, "frozen")
 	must(t, unix.Kill(c.guardian, unix.SIGSTOP))
 	must(t, c.Process.Kill())
+	_ = c.Wait()
 	report := settle(t, dir)
 	if d.isFrozen(t) || !report.FileSystems[0].Thawed {
 		t.Errorf("Settle = %+v, want it thawed", report)
@@ -191,7 +193,7 @@ func TestSettleOwes(t *testing.T) {
 	for _, failure := range []error{nil, errors.New("no")} {
 		if failure != nil {
 			// The guardian thaws, but leaves the record, since something is owed.
-			leave(func(c *crew) { must(t, c.Process.Kill()); mustEnd(t, c.guardian) })
+			leave(func(c *crew) { must(t, c.Process.Kill()); _ = c.Wait(); mustEnd(t, c.guardian) })
 		}
 		var ran [][]string
 		o := SettleOptions{RuntimeDir: dir, RunHook: func(_ context.Context, o Owed) error {

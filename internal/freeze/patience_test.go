@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,6 +96,36 @@ func settleGivenUpLeavesTheGuardian(t *testing.T, d *disk, release func()) {
 	mustEnd(t, c.guardian)
 	if d.isFrozen(t) {
 		t.Error("still frozen")
+	}
+	wantNoRecord(t, dir)
+}
+
+// TestSettleOwesWhatWasCutShort: a command that our own end has cut short is run again.
+func TestSettleOwesWhatWasCutShort(t *testing.T) {
+	dir := t.TempDir()
+	boot, err := bootID()
+	must(t, err)
+	a := &account{BootID: boot, entries: []entry{{Mount: "/none"}}}
+	a.PostThaw.Command, a.PostThaw.Timeout = []string{"/bin/echo"}, "1m0s"
+	r, err := newRecord(dir, a)
+	must(t, err)
+	if errno := r.setOwed(true); errno != 0 {
+		t.Fatal(errno)
+	}
+	r.close()
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := 0
+	o := SettleOptions{RuntimeDir: dir, RunHook: func(ctx context.Context, _ Owed) error {
+		if ran++; ran == 1 {
+			cancel()
+		}
+		return ctx.Err()
+	}}
+	if _, err := Settle(ctx, o); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "stays owed") {
+		t.Errorf("Settle = %v, want that it stays owed", err)
+	}
+	if _, err := Settle(t.Context(), o); err != nil || ran != 2 {
+		t.Errorf("Settle = %v after %d runs, want it run again", err, ran)
 	}
 	wantNoRecord(t, dir)
 }
