@@ -99,25 +99,45 @@ func runtimeDirLine(path string) string {
 	return ""
 }
 
-// settleWithin bounds the settlement when a worker or a run starts. What has
-// not thawed by then is a stalled volume: Arm refuses to freeze beside it, and
-// the results say so.
+// settleWithin is how long a worker or a run waits for the settlement when it
+// starts. What has not thawed by then is a stalled volume: Arm refuses to
+// freeze beside it, and the results say so.
 const settleWithin = 30 * time.Second
 
 // settleFreezes cleans up after a run that was killed. What it cannot clean up
 // is logged, and no reason not to start: it is told with every result then.
-func settleFreezes(ctx context.Context, f *config.File, log zerolog.Logger) error {
-	ctx, cancel := context.WithTimeout(ctx, settleWithin)
-	defer cancel()
-	report, err := freeze.Settle(ctx, freeze.SettleOptions{
-		RuntimeDir: f.RuntimeDir, RunHook: runHook,
-		Progress: func(sentence string) { log.Warn().Str("note", sentence).Msg("settling an older freeze") },
-	})
-	if lines := report.Sentences(); len(lines) > 0 {
-		log.Warn().Strs("notes", lines).Msg("an older freeze was settled")
+// What is not done within that time goes on beside the rest, so that a volume
+// which answers at last is thawed then; stop ends that.
+func settleFreezes(ctx context.Context, f *config.File, within time.Duration, log zerolog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done, late := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		report, err := freeze.Settle(ctx, freeze.SettleOptions{
+			RuntimeDir: f.RuntimeDir, RunHook: runHook,
+			Progress: func(sentence string) {
+				select {
+				case <-late: // it was said often enough
+				default:
+					log.Warn().Str("note", sentence).Msg("settling an older freeze")
+				}
+			},
+		})
+		if lines := report.Sentences(); len(lines) > 0 {
+			log.Warn().Strs("notes", lines).Msg("an older freeze was settled")
+		}
+		if err != nil {
+			log.Error().Err(err).Msg("cannot settle an older freeze: nothing will be frozen until that is done")
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(within):
+		close(late)
+		log.Error().Str("waited", within.String()).Msg("an older freeze has not ended: nothing will be frozen until it has, which is waited for")
 	}
-	if err != nil {
-		log.Error().Err(err).Msg("cannot settle an older freeze: nothing will be frozen until that is done")
+	return func() {
+		cancel()
+		<-done
 	}
-	return nil
 }

@@ -6,7 +6,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"stillpoint/internal/config"
 	"stillpoint/internal/freeze"
 )
 
@@ -74,4 +79,56 @@ func TestThawDamaged(t *testing.T) {
 	wantThaw(t, code, said, 1, "damaged", "fsfreeze --unfreeze")
 	code, said = runThaw(t, "--runtime-dir", dir)
 	wantThaw(t, code, said, 0, "note:", "damaged", "nothing of stillpoint is frozen")
+}
+
+// TestSettleFreezesGoesOn: a start does not wait for ever, and what was in the
+// way then is not given up on. The record here is locked by this test, as by a
+// thread of a killed guardian that a stalled volume keeps in the kernel.
+func TestSettleFreezesGoesOn(t *testing.T) {
+	dir := t.TempDir()
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, freeze.RecordName)
+	text := `{
+  "bootId": "` + strings.TrimSpace(string(boot)) + `",
+  "worker": {"pid": 0, "startTime": 0},
+  "guardian": {"pid": 0, "startTime": 0},
+  "deadline": {"bootNanoseconds": 1, "time": ""},
+  "rcuExpedited": {"raised": false, "was": 0, "path": "", "lock": ""},
+  "postThaw": {"owed": false, "plan": "", "timeout": "", "command": []},
+  "fileSystems": [
+    {"state": "thawed"  , "mount": "/none", "level": 0, "device": "7:0"}
+  ]
+}
+`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	stop := settleFreezes(t.Context(), &config.File{RuntimeDir: dir}, 50*time.Millisecond, zerolog.Nop())
+	defer stop()
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("the record is gone while it is locked: %v", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_UN); err != nil {
+		t.Fatal(err)
+	}
+	for limit := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(path); os.IsNotExist(err) {
+			break
+		}
+		if time.Now().After(limit) {
+			t.Fatal("the record was given up on")
+		}
+	}
+	stop()
 }

@@ -86,9 +86,15 @@ func (workerCommand) Run(ctx context.Context, g *globals) error {
 		return hostError(err)
 	}
 	defer func() { _ = lock.Unlock() }()
-	if err := l.manager.waiting("looking for what a dead worker left frozen", func() error { return settleFreezes(ctx, f, log) }); err != nil {
+	var stopSettling func()
+	settle := func() error {
+		stopSettling = settleFreezes(ctx, f, settleWithin, log)
+		return nil
+	}
+	if err := l.manager.waiting("looking for what a dead worker left frozen", settle); err != nil {
 		return err
 	}
+	defer stopSettling()
 
 	cfg, err := awsConfig(ctx, f.Region)
 	if err != nil {
