@@ -304,3 +304,38 @@ func TestExpediteIsNoCondition(t *testing.T) {
 	}
 	must(t, g.Freeze(t.Context(), in(5*time.Second)))
 }
+
+// TestRescueBesideAStalledRecord: where the runtime directory is on a disk that
+// stalls, what the worker has to note keeps nothing frozen.
+func TestRescueBesideAStalledRecord(t *testing.T) {
+	slow, release := stalledDisk(t, false)
+	temp := t.TempDir()
+	quick, holder := newDisk(t, "xfs", temp), newDisk(t, "ext4", temp)
+	c := config(t)
+	c.RuntimeDir = holder.path
+	g := arm(t, c, slow, quick)
+	t.Cleanup(func() { thawFS(holder.fd); release() })
+	done := make(chan error, 1)
+	go func() { done <- g.Freeze(t.Context(), in(time.Second)) }()
+	// The other one's FIFREEZE, in flight, keeps rcu_expedited up.
+	for limit := time.Now().Add(5 * time.Second); g.record.mark(0) != markFreezing || g.record.mark(1) != markFrozen; time.Sleep(time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatal("they do not come to rest as they should")
+		}
+	}
+	wantRCU(t, c, "1")
+	holder.freezeForeign(t)
+	must(t, unix.Kill(g.Report().Guardian, unix.SIGKILL))
+	for limit := time.Now().Add(5 * time.Second); quick.isFrozen(t); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Error("it stays frozen while the record cannot be written")
+			break
+		}
+	}
+	wantRCU(t, c, "0")
+	thawFS(holder.fd)
+	release()
+	if err := <-done; err == nil {
+		t.Error("Freeze = nil, want that the guardian was lost")
+	}
+}

@@ -116,6 +116,7 @@ func (g *Guard) rescue(why string) {
 		g.restoreRCU()
 		foreign = g.thawByHand()
 		g.restoreRCU() // what the guardian still said meanwhile
+		g.noteRCU()
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -127,9 +128,18 @@ func (g *Guard) restoreRCU() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.rcu.raised {
-		if g.rcuFault = g.rcu.restore(); g.rcuFault == 0 {
-			_ = g.record.setRaised(false)
-		}
+		g.rcuFault = g.rcu.restore()
+	}
+}
+
+// noteRCU notes that in the record. It comes after the thaw, and holds nothing:
+// where the runtime directory is on a disk, that may be the one that stalls.
+func (g *Guard) noteRCU() {
+	g.mu.Lock()
+	raised := g.rcu.raised
+	g.mu.Unlock()
+	if !raised {
+		_ = g.record.setRaised(false)
 	}
 }
 
