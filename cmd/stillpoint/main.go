@@ -26,7 +26,8 @@ func main() {
 	if len(os.Args) == 2 && os.Args[1] == guardianCommand {
 		os.Exit(freeze.GuardianMain())
 	}
-	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP) // a closed terminal or log must not end a run half-way
+	keepDescriptors()
+	survive()
 	// Never un-notified: a second signal must not cut the end short either.
 	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)

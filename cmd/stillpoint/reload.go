@@ -36,7 +36,7 @@ type reloader struct {
 	next  *runner    // read, and not in force yet
 }
 
-// hangups are the SIGHUPs from now on; before, they are ignored.
+// hangups are the SIGHUPs from now on; before, nobody hears them.
 func hangups() chan os.Signal {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
