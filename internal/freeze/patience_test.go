@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -128,4 +130,28 @@ func TestSettleOwesWhatWasCutShort(t *testing.T) {
 		t.Errorf("Settle = %v after %d runs, want it run again", err, ran)
 	}
 	wantNoRecord(t, dir)
+}
+
+// TestSettleUnknownNamesTheWayOut: what cannot be told to be the same is left
+// to a person, and so is the record, which stands in the way until then.
+func TestSettleUnknownNamesTheWayOut(t *testing.T) {
+	d, dir := newDisk(t, "xfs", t.TempDir()), t.TempDir()
+	c := startCrew(t, dir, 20*time.Second, "", d)
+	c.goOn(t)
+	c.expect(t, "frozen")
+	c.killBoth(t)
+	edit(t, dir, func(text string) string {
+		return regexp.MustCompile(`"(superblock|mountId)":[0-9]+`).ReplaceAllString(text, `"$1":0`)
+	})
+	report, err := Settle(bounded(t, 5*time.Second), SettleOptions{RuntimeDir: dir})
+	if err == nil || !d.isFrozen(t) {
+		t.Fatalf("Settle = %v, want it left alone", err)
+	}
+	said := strings.Join(report.Sentences(), "\n")
+	t.Log(said)
+	for _, want := range []string{"fsfreeze --unfreeze", "remove " + filepath.Join(dir, RecordName)} {
+		if !strings.Contains(said, want) {
+			t.Errorf("it says %q, want %q in it", said, want)
+		}
+	}
 }

@@ -157,7 +157,7 @@ func (b *batch) tellArrival(a arrival) {
 	case a.fate == fateNew:
 		what = "it was mounted anew since, or another file system has taken its device; the freeze of then is over: left alone"
 	case a.fate == fateUnknown:
-		b.tell(e, "it was frozen, and cannot be told to be the same any more: left alone, so look whether it hangs, and if so run fsfreeze --unfreeze on its mount point", false, a.err)
+		b.tell(e, "it was frozen, and cannot be told to be the same any more: left alone, so look whether it hangs, and if so run fsfreeze --unfreeze on its mount point; when nothing hangs, remove "+b.path()+": nothing is frozen again while it is there", false, a.err)
 		return
 	case a.found != foundFrozen:
 		what = "it was thawed already: nothing to thaw"
