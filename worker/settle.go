@@ -24,8 +24,8 @@ func (l *Loop) admit(ctx context.Context) error {
 	var foreign *ForeignQueueError
 	switch {
 	case errors.As(err, &foreign):
-		l.Log.Error().Err(err).Msg("no message is taken from this queue")
 		l.Monitor.NotPolling(foreign.Sentence)
+		l.Log.Error().Err(err).Msg("no message is taken from this queue")
 	case err == nil:
 		l.Monitor.NotPolling("")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -15,37 +16,47 @@ import (
 	"stillpoint/worker"
 )
 
-type claimCommand struct{}
+type claimCommand struct {
+	StateDir   string `help:"Where the journal is kept (default: the file's)." placeholder:"DIR"`
+	Region     string `help:"(default: the file's, the AWS configuration, then the instance's metadata)" placeholder:"REGION"`
+	InstanceID string `help:"(default: the file's, then the instance's metadata)" placeholder:"i-..."`
+}
 
 // Run confirms that this instance may answer its queue. A worker that waits for
 // it goes on by itself.
-func (claimCommand) Run(ctx context.Context, g *globals) error {
+func (c claimCommand) Run(ctx context.Context, g *globals) error {
 	log, logs, err := g.logger()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = logs.Close() }()
 	f, err := config.Load(g.configPath())
+	if errors.Is(err, os.ErrNotExist) && g.Config == "" { // as for a snapshot with flags alone
+		f, err = config.Default(), nil
+	}
 	if err != nil {
 		return coded(exitConfig, err)
 	}
+	override(&f.StateDir, c.StateDir)
+	override(&f.Region, c.Region)
+	override(&f.InstanceID, c.InstanceID)
 	_, id, err := identify(ctx, f)
 	if err != nil {
 		return err
 	}
-	c, err := journal.Claim(f.StateDir, journal.Options{InstanceID: id.InstanceID, Region: id.Region, Log: log.Level(zerolog.WarnLevel)})
+	found, err := journal.Claim(f.StateDir, journal.Options{InstanceID: id.InstanceID, Region: id.Region, Log: log.Level(zerolog.WarnLevel)})
 	if err != nil {
 		return hostError(err)
 	}
 	switch {
-	case c.SetAside != "":
+	case found.SetAside != "":
 		owner := "another instance, nobody can say which,"
-		if c.Owner != "" {
-			owner = c.Owner
+		if found.Owner != "" {
+			owner = found.Owner
 		}
 		_, err = fmt.Fprintf(g.out, "%s may answer its queue now. What %s left in %s is set aside in %s: nothing of it is published; look at it, and delete it when it is not wanted any more.\n",
-			id.InstanceID, owner, f.StateDir, c.SetAside)
-	case c.Already:
+			id.InstanceID, owner, f.StateDir, found.SetAside)
+	case found.Already:
 		_, err = fmt.Fprintf(g.out, "%s may answer its queue: %s was its own before, and nothing was changed.\n", id.InstanceID, f.StateDir)
 	default:
 		_, err = fmt.Fprintf(g.out, "%s may answer its queue: %s was empty.\n", id.InstanceID, f.StateDir)
@@ -73,8 +84,8 @@ func awaitClaim(ctx context.Context, build func() (*work, error), monitor *worke
 			return w, err
 		}
 		if !said {
-			log.Error().Err(err).Msg("no message is taken, and nothing is published, before this instance was claimed: run `stillpoint claim` here, and the worker goes on by itself")
 			monitor.NotPolling(err.Error())
+			log.Error().Err(err).Msg("no message is taken, and nothing is published, before this instance was claimed: run `stillpoint claim` here, and the worker goes on by itself")
 		}
 		monitor.Expect(worker.LoopRequests, "waiting for stillpoint claim", claimCheck+time.Minute)
 		select {
@@ -105,16 +116,18 @@ func admission(q *queue.Queue, id messages.Identity, log zerolog.Logger) func(co
 	}
 }
 
-// busyWait is how long a run at the terminal waits for the run lock: a worker
-// without anything to run has it for moments only.
+// busyWait is how long a run at the terminal waits for a run lock that is held
+// for no request: a worker that runs nothing has it for moments only.
 const busyWait = time.Second
 
-// lockSoon takes the run lock. The error is a *journal.BusyError.
+// lockSoon takes the run lock. The error is a *journal.BusyError where another
+// run has it.
 func lockSoon(ctx context.Context, path string) (*journal.RunLock, error) {
 	end := time.Now().Add(busyWait)
 	for {
 		lock, err := journal.LockRun(path)
-		if !errors.As(err, new(*journal.BusyError)) || time.Now().After(end) || ctx.Err() != nil {
+		var busy *journal.BusyError
+		if !errors.As(err, &busy) || busy.Holder.RequestID != "" || time.Now().After(end) || ctx.Err() != nil {
 			return lock, err
 		}
 		select {

@@ -44,6 +44,7 @@ func (r *resumer) build(f *config.File) *runner {
 	if err != nil {
 		r.log.Debug().Err(err).Msg("a plan cannot be built")
 	}
+	run.log = zerolog.Nop() // that it waits for its turn is of no interest
 	return run
 }
 

@@ -74,7 +74,7 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 		Identity: id, EBS: client, Volumes: &volume.Resolver{},
 		Freezer: watchedFreezer{freeze.New(freeze.Config{
 			Args: []string{guardianCommand}, Expedite: p.ExpediteFreeze, Forbidden: []string{f.StateDir, f.RuntimeDir},
-			RuntimeDir: f.RuntimeDir, PostThaw: p.PostThaw, PostThawTimeout: p.HookTimeout, RunHook: runHook, Program: agent().Version,
+			RuntimeDir: f.RuntimeDir, PostThaw: p.PostThaw, PostThawTimeout: p.HookTimeout, RunHook: runHook, Plan: p.Name, Program: agent().Version,
 		}), frozen, log},
 		Progress: func(stage, note string) {
 			e := log.Info().Str("stage", stage)

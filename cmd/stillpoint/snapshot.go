@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,11 +122,6 @@ func (c snapshotCommand) file(g *globals) (*config.File, error) {
 			return nil, coded(exitConfig, err)
 		}
 	}
-	override := func(to *string, v string) {
-		if v != "" {
-			*to = v
-		}
-	}
 	override(&f.Region, c.Set.Region)
 	override(&f.InstanceID, c.Set.InstanceID)
 	override(&f.StateDir, c.Set.StateDir)
@@ -143,6 +139,13 @@ func (c snapshotCommand) file(g *globals) (*config.File, error) {
 		}
 	}
 	return f, nil
+}
+
+// override puts a flag's value in the place of the file's.
+func override(to *string, v string) {
+	if v != "" {
+		*to = v
+	}
 }
 
 // Run takes one set of snapshots.
@@ -196,7 +199,12 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 		return hostError(err)
 	}
 	defer func() { _ = lock.Unlock() }()
-	settleFreeze(ctx, f, log)
+	if err := lock.For(req.RequestID, cmp.Or(req.Plan, f.DefaultPlan)); err != nil {
+		log.Debug().Err(err).Msg("cannot note in the run lock what it is for")
+	}
+	if err := settleFreezes(ctx, f, log); err != nil {
+		return err
+	}
 	j, err := journal.Open(f.StateDir, journal.Options{InstanceID: id.InstanceID, Region: id.Region, Log: log})
 	if err != nil {
 		return hostError(err)

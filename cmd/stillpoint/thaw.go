@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"stillpoint/internal/config"
 	"stillpoint/internal/freeze"
+	"stillpoint/internal/hook"
 )
 
 // defaultRuntimeDir is the contract's.
@@ -32,8 +34,18 @@ time, also beside a living worker (whose window it waits for), and never thaws w
 Exit 0: nothing of ours is frozen. 1: something could not be thawed, or post_thaw failed; it says what.`
 }
 
-// runHook runs a command that a dead run owes; nil: such a command is an error that names it.
-var runHook func(ctx context.Context, argv []string, timeout time.Duration) error
+// runHook runs a command that a dead run owes, as that run would have.
+func runHook(ctx context.Context, o freeze.Owed) error {
+	c := &hook.Command{Argv: o.Argv, Timeout: o.Timeout, Plan: o.Plan, Stage: "post_thaw"}
+	if err := c.Check(); err != nil {
+		return err
+	}
+	output, err := c.Run(ctx)
+	if err != nil && output != "" {
+		err = fmt.Errorf("%w; it said: %s", err, output)
+	}
+	return err
+}
 
 // Run settles the record once.
 func (c thawCommand) Run(ctx context.Context, g *globals) error {
@@ -57,6 +69,9 @@ func (c thawCommand) Run(ctx context.Context, g *globals) error {
 	})
 	for _, line := range report.Sentences() {
 		_, _ = fmt.Fprintln(g.out, line)
+	}
+	if damaged, _ := filepath.Glob(filepath.Join(dir, freeze.RecordName+".damaged-*")); len(damaged) > 0 && err == nil {
+		_, _ = fmt.Fprintf(g.err, "stillpoint: note: a damaged record is kept in %s: what it names may hang; where all is well, remove it\n", damaged[0])
 	}
 	switch {
 	case err != nil:
@@ -89,8 +104,9 @@ func runtimeDirLine(path string) string {
 // the results say so.
 const settleWithin = 30 * time.Second
 
-// settleFreeze cleans up after a run that was killed.
-func settleFreeze(ctx context.Context, f *config.File, log zerolog.Logger) {
+// settleFreezes cleans up after a run that was killed. What it cannot clean up
+// is logged, and no reason not to start: it is told with every result then.
+func settleFreezes(ctx context.Context, f *config.File, log zerolog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, settleWithin)
 	defer cancel()
 	report, err := freeze.Settle(ctx, freeze.SettleOptions{
@@ -103,4 +119,5 @@ func settleFreeze(ctx context.Context, f *config.File, log zerolog.Logger) {
 	if err != nil {
 		log.Error().Err(err).Msg("cannot settle an older freeze: nothing will be frozen until that is done")
 	}
+	return nil
 }

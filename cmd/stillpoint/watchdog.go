@@ -88,4 +88,9 @@ func checkWatchdog(interval time.Duration, f *config.File, log zerolog.Logger) {
 			int(roundUp(longest+watchdogBeyond, 30*time.Second)/time.Second))
 }
 
-func roundUp(d, to time.Duration) time.Duration { return (d + to - 1) / to * to }
+func roundUp(d, to time.Duration) time.Duration {
+	if over := d % to; over > 0 {
+		d += to - over
+	}
+	return d
+}

@@ -86,7 +86,7 @@ func (workerCommand) Run(ctx context.Context, g *globals) error {
 		return hostError(err)
 	}
 	defer func() { _ = lock.Unlock() }()
-	if err := l.manager.waiting("thawing what a dead worker left frozen", func() error { return settleFreezes(ctx, f, log) }); err != nil {
+	if err := l.manager.waiting("looking for what a dead worker left frozen", func() error { return settleFreezes(ctx, f, log) }); err != nil {
 		return err
 	}
 

@@ -46,6 +46,7 @@ func (f *Freezer) newRecord(targets []*target) (*record, error) {
 	}
 	a := &account{BootID: boot, Worker: self, Program: f.config.Program, Made: isoNow()}
 	a.RCU.Path, a.RCU.Lock = f.config.RCUPath, f.config.LockFile
+	a.PostThaw.Plan = f.config.Plan
 	a.PostThaw.Command, a.PostThaw.Timeout = f.config.PostThaw, f.config.PostThawTimeout.String()
 	for _, t := range targets {
 		a.entries = append(a.entries, entry{Mount: t.name, Level: t.level, identity: identify(t.fd(), t.place)})

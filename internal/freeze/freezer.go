@@ -43,8 +43,10 @@ type Config struct {
 	// it is owed; PostThawTimeout bounds it.
 	PostThaw        []string
 	PostThawTimeout time.Duration
+	// Plan is the plan's name, for the record.
+	Plan string
 	// RunHook runs such a command for a leftover record; nil: it stays owed, and Arm fails.
-	RunHook func(ctx context.Context, argv []string, timeout time.Duration) error
+	RunHook func(ctx context.Context, o Owed) error
 	// Program is the version for the record.
 	Program string
 	// AnswerWithin bounds how long a guardian may be silent before the worker

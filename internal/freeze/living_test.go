@@ -194,14 +194,14 @@ func TestSettleOwes(t *testing.T) {
 			leave(func(c *crew) { must(t, c.Process.Kill()); mustEnd(t, c.guardian) })
 		}
 		var ran [][]string
-		o := SettleOptions{RuntimeDir: dir, RunHook: func(_ context.Context, argv []string, timeout time.Duration) error {
+		o := SettleOptions{RuntimeDir: dir, RunHook: func(_ context.Context, o Owed) error {
 			if d.isFrozen(t) {
 				t.Error("it was run before the thaw")
 			}
-			if timeout != time.Second {
-				t.Errorf("its timeout is %v, want 1 s", timeout)
+			if o.Timeout != time.Second || o.Plan != "nightly" {
+				t.Errorf("it is %+v, want 1 s of plan nightly", o)
 			}
-			ran = append(ran, argv)
+			ran = append(ran, o.Argv)
 			return failure
 		}}
 		if _, err := Settle(t.Context(), o); !errors.Is(err, failure) {
@@ -305,4 +305,35 @@ func TestSettleTrustsNobody(t *testing.T) {
 	check("owner", errors.Join(os.Chmod(path, 0o600), os.Chown(path, 65534, 0)))
 	check("link", errors.Join(os.Chown(path, 0, 0), os.Rename(path, path+"2"), os.Symlink(path+"2", path)))
 	check("directory", errors.Join(os.Remove(path), os.Rename(path+"2", path), os.Chmod(dir, 0o777)))
+}
+
+// TestSettleRestoresRCU: both were killed while it was raised. Where someone
+// else has raised it since, it is theirs.
+func TestSettleRestoresRCU(t *testing.T) {
+	for _, theirs := range []bool{false, true} {
+		d, release := stalledDisk(t, false)
+		dir := t.TempDir()
+		setting := config(t)
+		c := startCrew(t, dir, 20*time.Second, setting.RCUPath, d)
+		c.goOn(t)
+		marked(t, dir, markFreezing)
+		c.killBoth(t)
+		release()
+		mustEnd(t, c.guardian)
+		wantRCU(t, setting, "1")
+		if theirs {
+			fd, err := unix.Open(setting.RCUPath, unix.O_RDWR|unix.O_CLOEXEC, 0)
+			must(t, err)
+			defer unix.Close(fd)
+			for unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) != nil {
+				time.Sleep(time.Millisecond) // until the last thread of the guardian has ended
+			}
+		}
+		settle(t, dir)
+		wantRCU(t, setting, map[bool]string{false: "0", true: "1"}[theirs])
+		if d.isFrozen(t) {
+			t.Error("still frozen")
+		}
+		wantNoRecord(t, dir)
+	}
 }

@@ -45,6 +45,7 @@ type account struct {
 	} `json:"rcuExpedited"`
 	PostThaw struct {
 		Owed    bool     `json:"owed"`
+		Plan    string   `json:"plan"`
 		Timeout string   `json:"timeout"`
 		Command []string `json:"command"`
 	} `json:"postThaw"`
@@ -73,7 +74,7 @@ func (a *account) text() ([]byte, error) {
 	line(`  "guardian": {"pid": %s, "startTime": %s},`, number(0), number(0))
 	line(`  "deadline": {"bootNanoseconds": %s, "time": "%*s"},`, number(0), len(timeLayout), "")
 	line(`  "rcuExpedited": {"raised": false, "was": 0, "path": %s, "lock": %s},`, quote(a.RCU.Path), quote(a.RCU.Lock))
-	line(`  "postThaw": {"owed": false, "timeout": %s, "command": %s},`, quote(a.PostThaw.Timeout), quoteAll(a.PostThaw.Command))
+	line(`  "postThaw": {"owed": false, "plan": %s, "timeout": %s, "command": %s},`, quote(a.PostThaw.Plan), quote(a.PostThaw.Timeout), quoteAll(a.PostThaw.Command))
 	line(`  "program": %s,`, quote(a.Program))
 	line(`  "made": %s,`, quote(a.Made))
 	line(`  "fileSystems": [`)

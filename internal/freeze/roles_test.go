@@ -20,7 +20,7 @@ func worker(args []string) int {
 	}
 	c := Config{
 		Args: []string{"guardian"}, RuntimeDir: args[0], Expedite: args[2] != "", RCUPath: args[2],
-		PostThaw: []string{"/bin/echo", "post thaw"}, PostThawTimeout: time.Second,
+		PostThaw: []string{"/bin/echo", "post thaw"}, PostThawTimeout: time.Second, Plan: "nightly",
 	}
 	g, err := New(c).Arm(ctx, args[3:])
 	if err == nil {

@@ -28,13 +28,20 @@ type SettleOptions struct {
 	RuntimeDir string
 	// RunHook runs a command that is owed to a dead run; nil: it stays owed,
 	// and Settle returns an error that names it.
-	RunHook func(ctx context.Context, argv []string, timeout time.Duration) error
+	RunHook func(ctx context.Context, o Owed) error
 	// Progress is told, in a sentence, what is being waited for; nil: nobody is.
 	Progress func(sentence string)
 
 	// patience: wait so long for the end of those who live, and not at all for
 	// a living worker, then return an *activeError; zero: wait until ctx ends.
 	patience time.Duration
+}
+
+// Owed is a command that a dead run still owes.
+type Owed struct {
+	Plan    string
+	Argv    []string
+	Timeout time.Duration
 }
 
 // SettleReport is what Settle found and did.

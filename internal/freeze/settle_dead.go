@@ -206,7 +206,7 @@ func (s *settler) payHook(ctx context.Context, r *record, a *account) error {
 	if s.RunHook == nil {
 		return fmt.Errorf("cannot run the command that is owed since the thaw (post_thaw): run it by hand and remove %s: %q", s.path(), command)
 	}
-	err := s.RunHook(ctx, command, a.hookTimeout())
+	err := s.RunHook(ctx, Owed{Plan: a.PostThaw.Plan, Argv: command, Timeout: a.hookTimeout()})
 	// Once: one that fails would else stand in the way of every further run.
 	_ = r.setOwed(false)
 	if err != nil {

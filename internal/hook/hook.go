@@ -125,8 +125,8 @@ func (c *Command) Run(ctx context.Context) (output string, err error) {
 		return "", fmt.Errorf("cannot start %s: %w", c.Argv[0], err)
 	}
 	select {
-	case err := <-ended:
-		return "", c.verdict(err)
+	case e := <-ended:
+		return "", c.verdict(e.err)
 	case <-ctx.Done():
 	}
 	kill(pid)
@@ -144,12 +144,14 @@ type start struct {
 	err error
 }
 
+type end struct{ err error }
+
 // start starts the command on a thread of its own, which waits for its end:
 // the kernel kills the command where that thread ends, as it does when the
 // worker is killed (PR_SET_PDEATHSIG), so that no pre_freeze is still at work
 // when post_thaw is made up for. It takes over write.
-func (c *Command) start(write *os.File) (started <-chan start, ended <-chan error) {
-	begun, done := make(chan start, 1), make(chan error, 1)
+func (c *Command) start(write *os.File) (started <-chan start, ended <-chan end) {
+	begun, done := make(chan start, 1), make(chan end, 1)
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
@@ -165,7 +167,7 @@ func (c *Command) start(write *os.File) (started <-chan start, ended <-chan erro
 			return
 		}
 		begun <- start{pid: cmd.Process.Pid}
-		done <- cmd.Wait()
+		done <- end{cmd.Wait()}
 	}()
 	return begun, done
 }

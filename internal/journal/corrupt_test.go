@@ -207,7 +207,7 @@ func TestTheOutboxIsBoundedAndKeepsFailuresLongest(t *testing.T) {
 // Every file of the journal, cut at many lengths and with many of its bytes
 // turned: nothing panics, nothing wrong is read, and the other request is there.
 func TestNoDamageIsTakenForARecord(t *testing.T) {
-	base := filepath.Join(t.TempDir(), "state")
+	base := filepath.Join(memoryDir(t), "state")
 	j := open(t, base, Options{})
 	ok(t, j.Record(delivery("open", "nightly"), "m-0").Intend(ctx, "a-0", []string{"vol-1"}))
 	for _, id := range []string{"one", "two"} {
@@ -222,7 +222,7 @@ func TestNoDamageIsTakenForARecord(t *testing.T) {
 		for n := range whole {
 			turned := append([]byte(nil), whole...)
 			turned[n] ^= 1 << (n % 8)
-			if n%3 == 0 || n > len(whole)-100 { // each costs syncs
+			if n%7 == 0 || n > len(whole)-100 { // each costs syncs
 				spoiled = append(spoiled, whole[:n], turned)
 			}
 		}

@@ -73,3 +73,24 @@ func TestFinishIsMadeUpForLater(t *testing.T) {
 		t.Errorf("outbox %v", ids)
 	}
 }
+
+// A `stillpoint snapshot` that is killed in the midst of Finish, beside a
+// worker that has the journal open: what the worker then publishes, it knows to
+// be finished.
+func TestFinishOfAnotherProcessIsMadeUpFor(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	worker := open(t, dir, Options{})
+	byHand := open(t, dir, Options{})
+	r := result("r", "a-1", messages.Succeeded, time.Now())
+	ok(t, byHand.Finish(r, nil))
+	ok(t, os.Remove(byHand.requestPath("r"))) // killed before it was written
+	if ids := eventIDs(t, worker); len(ids) != 1 {
+		t.Fatalf("outbox %v", ids)
+	}
+	ok(t, worker.Published(r.EventID))
+	e, err := worker.Load("r")
+	ok(t, err)
+	if e.Result == nil || e.Result.EventID != r.EventID {
+		t.Fatalf("a finished request is forgotten with its outbox entry: %+v", e)
+	}
+}

@@ -9,6 +9,10 @@
 //	outbox/<time>-<event id>.json     results that wait to be published, with the tags owed
 //	tags/<sha256 of the snapshot id>.json
 //	plans/<sha256 of the plan>.json   last success
+//	instance.json                     whose the directory is
+//	unclaimed.json                    it was another's, and this instance is not confirmed yet
+//	foreign-<instance>-<time>/        what another instance left: never read
+//	reserve                           room for what must be written on a full disk
 //
 // An entry in the outbox is what makes a request finished: the other files
 // follow from it, and Open makes up for what a crash left out.

@@ -50,9 +50,10 @@ type Journal struct {
 	boot    string
 
 	mu       sync.Mutex
-	lastTime int64   // the newest time in the name of an outbox entry
-	behind   bool    // an outbox entry may not have been carried over yet
-	current  *record // the attempt whose descriptor is open
+	lastTime int64           // the newest time in the name of an outbox entry
+	behind   bool            // an outbox entry of ours may not have been carried over yet
+	carried  map[string]bool // the outbox entries that were
+	current  *record         // the attempt whose descriptor is open
 	pruned   time.Time
 	searched bool // Unfinished has read every request once
 }

@@ -185,13 +185,18 @@ func (j *Journal) Published(eventID string) error {
 }
 
 // catchUp carries entries of the outbox over to the files that follow from
-// them, where a crash or a full disk kept that from being done.
+// them, where a crash or a full disk kept that from being done. Entries that
+// this process has not seen yet are another one's, which may have died there.
 func (j *Journal) catchUp() error {
-	if !j.behind {
+	names, err := records(filepath.Join(j.dir, outboxDir))
+	if err != nil {
+		return fmt.Errorf("cannot list the outbox: %w", err)
+	}
+	if !j.behind && !slices.ContainsFunc(names, func(name string) bool { return !j.carried[name] }) {
 		return nil
 	}
 	var failed []error
-	err := j.each(func(_ string, t int64, w *waiting) error {
+	err = j.each(func(_ string, t int64, w *waiting) error {
 		j.lastTime = max(j.lastTime, t)
 		if !w.Again {
 			if err := j.carryOver(t, w); err != nil {
@@ -206,7 +211,10 @@ func (j *Journal) catchUp() error {
 	if err := errors.Join(failed...); err != nil {
 		return err
 	}
-	j.behind = false
+	j.behind, j.carried = false, map[string]bool{}
+	for _, name := range names {
+		j.carried[name] = true
+	}
 	return nil
 }
 

@@ -18,7 +18,7 @@ import (
 // half-way through Finish and starts in between, keeps two promises: what is
 // finished stays finished, and a result waits until it was published.
 func TestAnyOrderOfStepsKeepsThePromises(t *testing.T) {
-	base := t.TempDir()
+	base := memoryDir(t)
 	n := 0
 	rapid.Check(t, func(t *rapid.T) {
 		n++

@@ -153,8 +153,10 @@ func (r *record) Sending() {
 	}
 }
 
-// Settled implements snapshot.Record. It brings up an error of Sending too,
-// but only when what it had to say is durable.
+// Settled implements snapshot.Record. It is the first thing written after the
+// unlock, before tags, look-ups or SNS: from here on the ids that EC2 answered
+// with are known whatever happens. It brings up an error of Sending too, but
+// only when what it had to say is durable.
 func (r *record) Settled(_ context.Context, result *messages.Result) error {
 	j := r.journal
 	j.mu.Lock()
