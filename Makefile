@@ -6,7 +6,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION))
 
-.PHONY: help build demo picture test faults lint bench fuzz setup clean
+.PHONY: help build demo picture test torture faults soak lint bench fuzz setup clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,8 +31,14 @@ test: setup ## every test, with the race detector (root for the whole of it)
 bench: setup build ## how long writes are blocked, at several EC2 latencies (root)
 	@$(GO) run ./test/bench -stillpoint bin/stillpoint $(ARGS)
 
+torture: setup ## the kill matrix: 300 kills by default; ARGS="-n 300 -seed 7 -only both/freeze" (root)
+	@$(GO) build -buildvcs=false -o bin/torture ./test/torture && bin/torture $(ARGS)
+
 faults: setup ## the fault matrix, every cell of docs/faults.md: about 20 minutes (root)
 	$(GO) test -race ./test/faults -run '^TestMatrix$$' -count=1 -timeout 60m -v -args -long $(ARGS)
+
+soak: setup ## 2,000 messages with faults, duplicates and kills; REPORT=docs/soak.md keeps what came of it (root)
+	$(GO) test ./test/soak -run '^TestSoak$$' -count=1 -timeout 65m -v -args -messages 2000 -within 60m $(if $(REPORT),-report $(abspath $(REPORT))) $(ARGS)
 
 lint: ## golangci-lint at its pinned version, with the import directions
 	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION) run ./...

@@ -16,6 +16,8 @@ import (
 // Where STILLPOINT_TRACE is set, descriptor 3 gets a line "begin STAGE" or
 // "end STAGE" at each boundary. Where STILLPOINT_TRACE_HOLD is such a line, the
 // program waits there until a byte arrives on descriptor 4 (or that closes).
+// STILLPOINT_TRACE_HOLD_FILE names a file that holds such a line instead, read
+// at each boundary, so that a test can choose anew for each request.
 // STILLPOINT_LOOKUP is one delay in place of the minutes of growing ones after
 // an ambiguous answer: four look-ups with that delay between them.
 const (
@@ -37,14 +39,19 @@ func tracing() (trace func(stage string, ended bool), lookupDelays []time.Durati
 		return nil, lookupDelays
 	}
 	closeOnExec()
-	hold := os.Getenv("STILLPOINT_TRACE_HOLD")
+	hold, file := os.Getenv("STILLPOINT_TRACE_HOLD"), os.Getenv("STILLPOINT_TRACE_HOLD_FILE")
 	return func(stage string, ended bool) {
 		line := "begin " + stage
 		if ended {
 			line = "end " + stage
 		}
 		_, _ = unix.Write(traceFD, []byte(line+"\n"))
-		if line == hold {
+		at := hold
+		if file != "" {
+			b, _ := os.ReadFile(file)
+			at = string(b)
+		}
+		if line == at {
 			var b [1]byte
 			_, _ = unix.Read(holdFD, b[:])
 		}

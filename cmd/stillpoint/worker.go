@@ -40,6 +40,7 @@ func (g *globals) configPath() string {
 type life struct {
 	path     string
 	file     *config.File
+	settled  bool                        // nothing of a dead worker is frozen
 	inForce  atomic.Pointer[config.File] // file, or what SIGHUP made of it
 	topic    *notify.Topic
 	manager  *manager
@@ -86,9 +87,7 @@ func (workerCommand) Run(ctx context.Context, g *globals) error {
 		return hostError(err)
 	}
 	defer func() { _ = lock.Unlock() }()
-	if err := l.manager.waiting("looking for what a dead worker left frozen", func() error { return settleFreezes(ctx, f, log) }); err != nil {
-		return err
-	}
+	l.manager.waiting("looking for what a dead worker left frozen", func() { l.settled = settleFreezes(ctx, f, log) })
 
 	cfg, err := awsConfig(ctx, f.Region)
 	if err != nil {
@@ -182,6 +181,9 @@ func (l *life) live(ctx context.Context, cfg aws.Config, id messages.Identity, w
 	defer beside.Wait()
 	defer end()
 	l.manager.ready("started")
+	if !l.settled {
+		beside.Go(func() { keepSettling(rest, l.file, l.log) })
+	}
 	guard := &watchdog{
 		interval: l.watchdog, log: l.log, feed: func() { l.manager.send("WATCHDOG=1") },
 		stalled: func(now time.Time) []string { return l.monitor.Status().Stalled(now) },
