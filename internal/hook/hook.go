@@ -119,7 +119,7 @@ func (c *Command) Run(ctx context.Context) (output string, err error) {
 				<-ended
 			}
 		}()
-		return "", fmt.Errorf("%s did not start in time: %w", c.Argv[0], context.Cause(ctx))
+		return "", &snapshot.HookNotStartedError{Err: fmt.Errorf("%s did not start in time: %w", c.Argv[0], context.Cause(ctx))}
 	}
 	if err != nil {
 		return "", fmt.Errorf("cannot start %s: %w", c.Argv[0], err)
