@@ -57,6 +57,7 @@ type work struct {
 	loop   *worker.Loop
 	outbox *worker.Outbox
 	resume *worker.Resumption
+	sweep  *worker.Sweep
 	queue  *queue.Queue
 	reload *reloader
 }
@@ -168,7 +169,9 @@ func (l *life) build(cfg aws.Config, id messages.Identity) (*work, error) {
 	}
 	w.loop.Between = w.reload.between
 	w.loop.Admit = admission(w.queue, id, log)
-	w.resume = &worker.Resumption{Handler: w.loop.Handler, Resumer: newResumer(l, cfg, id, log), Log: log}
+	resumer := newResumer(l, cfg, id, log)
+	w.resume = &worker.Resumption{Handler: w.loop.Handler, Resumer: resumer, Log: log}
+	w.sweep = &worker.Sweep{Journal: j, EC2: resumer.client, Log: log, Now: clock()}
 	return w, nil
 }
 
@@ -235,6 +238,7 @@ func (l *life) work(ctx, rest context.Context, cfg aws.Config, id messages.Ident
 	var beside sync.WaitGroup
 	beside.Go(func() { w.outbox.Run(rest) })
 	beside.Go(func() { w.resume.Run(ctx) })
+	beside.Go(func() { w.sweep.Run(ctx) })
 	beside.Go(func() { w.reload.run(ctx) })
 	beside.Go(func() { l.lookAtQueue(ctx, w.queue, log) })
 	w.loop.Run(ctx)
