@@ -220,11 +220,11 @@ func (a *attempt) beforeTry(ctx context.Context, try int) error {
 		}
 		return err
 	})
-	if err == nil && a.guard != nil {
-		err = a.guardReady(ctx)
-	}
-	if err != nil || a.session == nil {
+	switch {
+	case err != nil:
 		return err
+	case a.session == nil:
+		return a.guardReady(ctx)
 	}
 	// Last, since the lock must follow it closely to find the tables still closed.
 	err = a.stage("flush", func() error {
@@ -236,6 +236,9 @@ func (a *attempt) beforeTry(ctx context.Context, try int) error {
 	})
 	if err != nil {
 		return cannotFlush(ctx, err)
+	}
+	if err := a.guardReady(ctx); err != nil {
+		return err
 	}
 	return a.stage("ready", func() error { return a.session.Ready(ctx, a.Plan.MaxHold) })
 }
@@ -250,6 +253,9 @@ func cannotFlush(ctx context.Context, err error) error {
 // guardReady sees to it that the guardian lives. One that was killed, or is
 // stopped, since it was armed is exchanged, once: nothing is held yet.
 func (a *attempt) guardReady(ctx context.Context) error {
+	if a.guard == nil {
+		return nil
+	}
 	err := a.guard.Ready(ctx)
 	if err == nil || ctx.Err() != nil {
 		return err
