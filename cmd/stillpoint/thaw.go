@@ -104,34 +104,48 @@ func runtimeDirLine(path string) string {
 // freeze beside it, and the results say so.
 const settleWithin = 30 * time.Second
 
-// settleFreezes cleans up after a run that was killed. What it cannot clean up
-// is logged, and no reason not to start: it is told with every result then.
-// What is not done within that time goes on beside the rest, so that a volume
-// which answers at last is thawed then; stop ends that.
+// settleAgain is how long after a settlement that failed the next one follows.
+const settleAgain = 10 * time.Second
+
+// settleFreezes cleans up after a run that was killed, before anything else is
+// done. What it cannot clean up is logged, and no reason not to start. It goes
+// on beside the rest, without a bound of its own (a volume may answer much
+// later, and post_thaw has its own), until nothing is left or stop is called.
 func settleFreezes(ctx context.Context, f *config.File, within time.Duration, log zerolog.Logger) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	done, late := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		report, err := freeze.Settle(ctx, freeze.SettleOptions{
-			RuntimeDir: f.RuntimeDir, RunHook: runHook,
-			Progress: func(sentence string) {
-				select {
-				case <-late: // it was said often enough
-				default:
-					log.Warn().Str("note", sentence).Msg("settling an older freeze")
-				}
-			},
-		})
-		if lines := report.Sentences(); len(lines) > 0 {
+	on, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	late, looked, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	progress := func(sentence string) {
+		select {
+		case <-late: // it was said often enough
+		default:
+			log.Warn().Str("note", sentence).Msg("settling an older freeze")
+		}
+	}
+	settle := func(tell bool) error {
+		report, err := freeze.Settle(on, freeze.SettleOptions{RuntimeDir: f.RuntimeDir, RunHook: runHook, Progress: progress})
+		if lines := report.Sentences(); len(lines) > 0 && (tell || err == nil) {
 			log.Warn().Strs("notes", lines).Msg("an older freeze was settled")
 		}
+		return err
+	}
+	go func() {
+		defer close(done)
+		err := settle(true)
 		if err != nil {
 			log.Error().Err(err).Msg("cannot settle an older freeze: nothing will be frozen until that is done")
 		}
+		close(looked)
+		for ; err != nil; err = settle(false) {
+			select {
+			case <-on.Done():
+				return
+			case <-time.After(settleAgain):
+			}
+		}
 	}()
 	select {
-	case <-done:
+	case <-looked:
+	case <-ctx.Done():
 	case <-time.After(within):
 		close(late)
 		log.Error().Str("waited", within.String()).Msg("an older freeze has not ended: nothing will be frozen until it has, which is waited for")

@@ -56,6 +56,7 @@ type work struct {
 	loop   *worker.Loop
 	outbox *worker.Outbox
 	resume *worker.Resumption
+	sweep  *worker.Sweep
 	queue  *queue.Queue
 	reload *reloader
 }
@@ -87,13 +88,7 @@ func (workerCommand) Run(ctx context.Context, g *globals) error {
 	}
 	defer func() { _ = lock.Unlock() }()
 	var stopSettling func()
-	settle := func() error {
-		stopSettling = settleFreezes(ctx, f, settleWithin, log)
-		return nil
-	}
-	if err := l.manager.waiting("looking for what a dead worker left frozen", settle); err != nil {
-		return err
-	}
+	l.manager.waiting("looking for what a dead worker left frozen", func() { stopSettling = settleFreezes(ctx, f, settleWithin, log) })
 	defer stopSettling()
 
 	cfg, err := awsConfig(ctx, f.Region)
@@ -175,7 +170,9 @@ func (l *life) build(cfg aws.Config, id messages.Identity) (*work, error) {
 	}
 	w.loop.Between = w.reload.between
 	w.loop.Admit = admission(w.queue, id, log)
-	w.resume = &worker.Resumption{Handler: w.loop.Handler, Resumer: newResumer(l, cfg, id, log), Log: log}
+	resumer := newResumer(l, cfg, id, log)
+	w.resume = &worker.Resumption{Handler: w.loop.Handler, Resumer: resumer, Log: log}
+	w.sweep = &worker.Sweep{Journal: j, EC2: resumer.client, Log: log, Now: clock()}
 	return w, nil
 }
 
@@ -239,6 +236,7 @@ func (l *life) work(ctx, rest context.Context, cfg aws.Config, id messages.Ident
 	var beside sync.WaitGroup
 	beside.Go(func() { w.outbox.Run(rest) })
 	beside.Go(func() { w.resume.Run(ctx) })
+	beside.Go(func() { w.sweep.Run(ctx) })
 	beside.Go(func() { w.reload.run(ctx) })
 	beside.Go(func() { l.lookAtQueue(ctx, w.queue, log) })
 	w.loop.Run(ctx)
