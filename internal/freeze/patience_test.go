@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stillpoint/internal/snapshot"
 )
 
 // TestSettleReadsInPieces: the record is not read at once, so that a look may
@@ -118,15 +120,24 @@ func TestSettleOwesWhatWasCutShort(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ran := 0
 	o := SettleOptions{RuntimeDir: dir, RunHook: func(ctx context.Context, _ Owed) error {
-		if ran++; ran == 1 {
+		switch ran++; ran {
+		case 1:
 			cancel()
+		case 2:
+			return &snapshot.HookNotStartedError{Err: errors.New("it was stopped")}
 		}
 		return ctx.Err()
 	}}
+	if _, err := Settle(t.Context(), SettleOptions{RuntimeDir: dir}); err == nil {
+		t.Error("Settle = nil, want what is owed")
+	}
 	if _, err := Settle(ctx, o); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "stays owed") {
 		t.Errorf("Settle = %v, want that it stays owed", err)
 	}
-	if _, err := Settle(t.Context(), o); err != nil || ran != 2 {
+	if _, err := Settle(t.Context(), o); err == nil || !strings.Contains(err.Error(), "stays owed") {
+		t.Errorf("Settle of one that did not start = %v, want that it stays owed", err)
+	}
+	if _, err := Settle(t.Context(), o); err != nil || ran != 3 {
 		t.Errorf("Settle = %v after %d runs, want it run again", err, ran)
 	}
 	wantNoRecord(t, dir)

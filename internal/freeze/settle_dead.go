@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stillpoint/internal/snapshot"
 )
 
 // dead settles the record of a worker and a guardian that have both ended. The
@@ -207,7 +209,8 @@ func (s *settler) payHook(ctx context.Context, r *record, a *account) error {
 		return fmt.Errorf("cannot run the command that is owed since the thaw (post_thaw): run it by hand and remove %s: %q", s.path(), command)
 	}
 	err := s.RunHook(ctx, Owed{Plan: a.PostThaw.Plan, Argv: command, Timeout: a.hookTimeout()})
-	if err != nil && ctx.Err() != nil { // our own time was up, not the command's
+	// Our own time was up and not the command's, or it never ran.
+	if err != nil && (ctx.Err() != nil || errors.As(err, new(*snapshot.HookNotStartedError))) {
 		return fmt.Errorf("nothing is frozen, but the command that is owed since the thaw (post_thaw) was not done when the time was up, and stays owed: run stillpoint thaw with a --wait longer than %s: %q: %w", a.hookTimeout(), command, err)
 	}
 	// Once: one that fails would else stand in the way of every further run.
