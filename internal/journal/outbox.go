@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -56,7 +55,7 @@ func (j *Journal) Finish(r *messages.Result, owed []snapshot.PendingTags) error 
 	j.behind = true
 	err := j.enqueueWithin(waiting{Result: r, Owed: owed}, true)
 	if j.options.Now().Sub(j.pruned) > pruneEvery {
-		j.prune()
+		j.prune(true)
 	}
 	return err
 }
@@ -160,7 +159,7 @@ func (j *Journal) Outbox() ([]*messages.Result, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.options.Now().Sub(j.pruned) > pruneEvery {
-		j.prune()
+		j.prune(true)
 	}
 	var results []*messages.Result
 	err := j.each(func(_ string, _ int64, w *waiting) error {
@@ -253,24 +252,6 @@ func (j *Journal) carryOver(t int64, w *waiting) error {
 		return j.forget(q)
 	}
 	return j.owe(w.Owed)
-}
-
-// giveUp drops an entry that SNS has not taken for KeepResults. What the other
-// files must still learn from it is not dropped.
-func (j *Journal) giveUp(name string, now time.Time) {
-	stamp, _, _ := strings.Cut(name, "-")
-	t, err := strconv.ParseInt(stamp, 10, 64)
-	if err != nil || j.behind || now.Sub(time.Unix(0, t)) < j.options.KeepResults {
-		return
-	}
-	path := j.path(outboxDir, name)
-	log := j.options.Log.Error()
-	var w waiting
-	if read(path, &w) == nil && w.Result != nil {
-		log.Str("request_id", w.Result.RequestID).Str("status", string(w.Result.Status)).Str("event_id", w.Result.EventID)
-	}
-	log.Err(remove(path)).Str("entry", name).Time("since", time.Unix(0, t).UTC()).
-		Msg("SNS has not taken a result for too long: it is dropped, and was never published; look at the topic and at sns:Publish")
 }
 
 // makeRoom keeps the outbox within its bound: successes go first, failures
