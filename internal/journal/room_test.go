@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"stillpoint/internal/snapshot"
 	"stillpoint/messages"
 )
@@ -73,4 +75,17 @@ func TestWhatFollowsTheWindowFindsRoom(t *testing.T) {
 			ok(t, j.Record(delivery("s", "nightly"), "m-2").Intend(ctx, "a-2", nil))
 		})
 	}
+}
+
+// The kernel makes a file system read-only when its device fails.
+func TestADiskThatIsReadOnlyIsNotWell(t *testing.T) {
+	disk := SmallDisk(t, "tmpfs")
+	j := open(t, filepath.Join(disk, "state"), Options{})
+	ok(t, j.Check())
+	ok(t, unix.Mount("", disk, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	if err := j.Check(); !errors.Is(err, unix.EROFS) {
+		t.Errorf("a read-only disk is well: %v", err)
+	}
+	ok(t, unix.Mount("", disk, "", unix.MS_REMOUNT, ""))
+	ok(t, j.Check())
 }
