@@ -96,8 +96,9 @@ func (h *Handler) publish(ctx context.Context, log zerolog.Logger, r *messages.R
 }
 
 func (h *Handler) published(log zerolog.Logger, r *messages.Result) {
-	if err := h.Journal.Published(r.EventID); err != nil {
-		log.Warn().Err(err).Str("event_id", r.EventID).Msg("cannot take the published result out of the outbox: it will be published again")
+	err := h.Journal.Published(r.EventID)
+	if h.Outbox.took(r.EventID, err != nil); err != nil {
+		log.Warn().Err(err).Str("event_id", r.EventID).Msg("cannot take the published result out of the outbox: trying again")
 	}
 }
 
