@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -133,7 +134,7 @@ func (h *Handler) decideInTurn(ctx context.Context, log zerolog.Logger, d messag
 	if entry.Plan != "" && entry.Plan != req.Plan {
 		return h.conflict(d, messageID, begun, entry.Plan)
 	}
-	if entry.Result != nil && !reopens(entry.Result) {
+	if entry.Result != nil && !reopens(entry) {
 		return decision{result: entry.Result, messageID: messageID, duplicate: true}
 	}
 
@@ -224,9 +225,13 @@ func (h *Handler) mayComeBack(ctx context.Context, req messages.Request, r *mess
 }
 
 // reopens says whether a redelivery runs the request again: only where EC2's
-// answer was ambiguous and nothing was found.
-func reopens(r *messages.Result) bool {
-	return r.Status == messages.Failed && r.Reason == messages.ReasonSnapshotAmbiguous
+// answer was ambiguous and nothing was found. Where the journal has lost which
+// attempt that was (a damaged file), a run would not look for its set: it
+// would make a new one.
+func reopens(e *Entry) bool {
+	r := e.Result
+	return r.Status == messages.Failed && r.Reason == messages.ReasonSnapshotAmbiguous &&
+		slices.ContainsFunc(e.Attempts, func(a snapshot.Attempt) bool { return a.Sent && a.ID == r.AttemptID })
 }
 
 // permit asks the Runner; any error of another type is ours, not the sender's.

@@ -236,6 +236,20 @@ func TestAnAmbiguousAnswerIsTheOnlyOneThatIsOpenedAgain(t *testing.T) {
 	}
 }
 
+// The file of the request was damaged between the verdict and the result.
+func TestWithoutItsAttemptAnAmbiguousAnswerIsNotOpenedAgain(t *testing.T) {
+	for name, attempts := range map[string][]snapshot.Attempt{"none": nil, "another": {{ID: "b", Sent: true}}, "not sent": {{ID: "a-0"}}} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			first := b.finish("r", "nightly", messages.Failed, messages.ReasonSnapshotAmbiguous)
+			b.journal.entries["r"].Attempts = attempts
+			if out := b.handle(request("r", "")); !out.Duplicate || out.Result != first || len(b.runner.jobs) != 0 {
+				t.Fatalf("%d runs, outcome %+v", len(b.runner.jobs), out)
+			}
+		})
+	}
+}
+
 func TestAJournalThatCannotBeReadDecidesNothing(t *testing.T) {
 	b := newBench(t)
 	b.journal.loadErr = errors.New("input/output error")
