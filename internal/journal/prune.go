@@ -54,7 +54,7 @@ func (j *Journal) prune(owed bool) {
 				continue
 			}
 			if isRecord && folder == requestsDir {
-				if q := unsettled(j.path(folder, e.Name())); q != nil {
+				if q, _ := unsettled(j.path(folder, e.Name())); q != nil {
 					for _, a := range q.Attempts {
 						needed[filepath.Base(j.sentPath(q.RequestID, a.ID))] = true
 					}
@@ -73,13 +73,17 @@ func (j *Journal) prune(owed bool) {
 	}
 }
 
-// unsettled returns a request that was begun and has no result; nil: it is none.
-func unsettled(path string) *request {
+// unsettled reads a request that was begun and has no result; nil: it is none,
+// or gone.
+func unsettled(path string) (*request, error) {
 	var q request
-	if read(path, &q) != nil || q.Result != nil || len(q.Attempts) == 0 {
-		return nil
+	if err := read(path, &q); err != nil {
+		return nil, ignoreMissing(err)
 	}
-	return &q
+	if q.Result != nil || len(q.Attempts) == 0 {
+		return nil, nil
+	}
+	return &q, nil
 }
 
 // giveUp drops an entry that SNS has not taken for KeepResults. What the other

@@ -81,15 +81,39 @@ func (j *Journal) entry(q *request) *worker.Entry {
 	return e
 }
 
-// Unfinished implements worker.Journal.
+// Unfinished implements worker.Journal. Others may use the journal while it
+// reads, which takes seconds for a month of requests, and minutes on a slow disk.
 func (j *Journal) Unfinished() ([]*worker.Entry, error) {
+	names, err := j.begun()
+	if err != nil {
+		return nil, err
+	}
+	var found []*worker.Entry
+	var errs []error
+	for _, name := range names {
+		e, err := j.unfinished(name)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		if e != nil {
+			found = append(found, e)
+		}
+	}
+	slices.SortFunc(found, func(a, b *worker.Entry) int {
+		return a.Attempts[0].StartedAt.Compare(b.Attempts[0].StartedAt)
+	})
+	return found, errors.Join(errs...)
+}
+
+// begun names the files of all requests, where one may be without a result. An
+// attempt has its byte until its request is finished: where there is none the
+// requests need not be read. The first time they are all the same.
+func (j *Journal) begun() ([]string, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if err := j.catchUp(); err != nil {
 		return nil, err
 	}
-	// An attempt has its byte until its request is finished: where there is none
-	// the requests need not be read. The first time they are all the same.
 	bytes, err := os.ReadDir(filepath.Join(j.dir, sentDir))
 	if err == nil && len(bytes) == 0 && j.searched {
 		return nil, nil
@@ -98,24 +122,19 @@ func (j *Journal) Unfinished() ([]*worker.Entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the requests: %w", err)
 	}
-	var found []*worker.Entry
-	var errs []error
-	for _, name := range names {
-		var q request
-		err := read(j.path(requestsDir, name), &q)
-		switch {
-		case errors.Is(err, fs.ErrNotExist): // pruned by another process
-		case err != nil:
-			errs = append(errs, err)
-		case q.Result == nil && len(q.Attempts) > 0 && name == digest(q.RequestID)+suffix:
-			found = append(found, j.entry(&q))
-		}
-	}
-	slices.SortFunc(found, func(a, b *worker.Entry) int {
-		return a.Attempts[0].StartedAt.Compare(b.Attempts[0].StartedAt)
-	})
 	j.searched = true
-	return found, errors.Join(errs...)
+	return names, nil
+}
+
+// unfinished reads one file; nil: the request has a result, or is gone.
+func (j *Journal) unfinished(name string) (*worker.Entry, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	q, err := unsettled(j.path(requestsDir, name))
+	if q == nil || name != digest(q.RequestID)+suffix {
+		return nil, err
+	}
+	return j.entry(q), nil
 }
 
 // load returns an empty request where there is no file.
