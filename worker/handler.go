@@ -100,7 +100,7 @@ func (h *Handler) decide(ctx context.Context, log zerolog.Logger, d messages.Del
 		r := h.result(d, messageID, begun, messages.Failed, messages.ReasonInterrupted, "the worker was asked to stop before the request's turn came: nothing was done")
 		return decision{result: r, messageID: messageID, again: !h.NoQueue}
 	case err != nil:
-		return h.undecided(d, messageID, begun, fmt.Errorf("cannot take the turn: %w", err))
+		return h.undecided(d, messageID, begun, fmt.Errorf("cannot take the turn: %w; look at runtime_dir", err))
 	}
 	dec := h.decideInTurn(ctx, log, d, messageID, lease, begun)
 	dec.end = end
@@ -121,7 +121,7 @@ func (h *Handler) decideInTurn(ctx context.Context, log zerolog.Logger, d messag
 		found, err := h.Journal.Load(req.RequestID)
 		h.Monitor.journal(err)
 		if err != nil {
-			return h.undecided(d, messageID, begun, fmt.Errorf("cannot read the journal: %w", err))
+			return h.undecided(d, messageID, begun, fmt.Errorf("cannot read the journal: %w; look at the disk that holds state_dir", err))
 		}
 		entry = found
 	}
@@ -279,7 +279,7 @@ func (h *Handler) conflict(d messages.Delivery, messageID string, begun time.Tim
 }
 
 func (h *Handler) undecided(d messages.Delivery, messageID string, begun time.Time, err error) decision {
-	r := h.result(d, messageID, begun, messages.Failed, messages.ReasonInternal, fmt.Sprintf("nothing was done: %v; look at the disk that holds state_dir", err))
+	r := h.result(d, messageID, begun, messages.Failed, messages.ReasonInternal, fmt.Sprintf("nothing was done: %v", err))
 	return decision{result: r, messageID: messageID, again: true, err: err}
 }
 

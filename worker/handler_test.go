@@ -344,8 +344,9 @@ func TestTheTurnComesBeforeTheJournal(t *testing.T) {
 func TestATurnThatDoesNotCome(t *testing.T) {
 	b := newBench(t)
 	b.runner.turn = func(context.Context) (func(), error) { return nil, errors.New("no descriptors left") }
-	if out := b.handle(request("r", "")); !out.Again || out.Err == nil || len(b.runner.jobs) != 0 {
-		t.Errorf("outcome %+v", out)
+	if out := b.handle(request("r", "")); !out.Again || out.Err == nil || len(b.runner.jobs) != 0 ||
+		!strings.Contains(out.Result.Message, "runtime_dir") || strings.Contains(out.Result.Message, "state_dir") {
+		t.Errorf("outcome %+v, %s", out, out.Result.Message)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	b.runner.turn = func(ctx context.Context) (func(), error) { cancel(); return nil, ctx.Err() }
