@@ -36,11 +36,6 @@ type rejected struct {
 	result    *messages.Result
 }
 
-// usesID says whether a result uses up its request id.
-func usesID(r *messages.Result) bool {
-	return !r.DryRun && r.RequestID != "" && r.Status != messages.Rejected && r.Status != messages.Skipped
-}
-
 func limit[T any](s []T) []T {
 	if len(s) > maxRemembered {
 		return slices.Delete(s, 0, len(s)-maxRemembered)
@@ -53,7 +48,7 @@ func (m *memory) notSaved(dec decision) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := dec.result
-	if usesID(r) && m.index(r.RequestID) < 0 {
+	if r.UsesID() && m.index(r.RequestID) < 0 {
 		m.unsaved = limit(append(m.unsaved, unsaved{r, dec.owed, dec.messageID}))
 	}
 }

@@ -25,11 +25,6 @@ type waiting struct {
 	Again bool `json:"again,omitzero"`
 }
 
-// usesID says whether a result uses up its request id.
-func usesID(r *messages.Result) bool {
-	return !r.DryRun && r.RequestID != "" && r.Status != messages.Rejected && r.Status != messages.Skipped
-}
-
 // Finish implements worker.Journal.
 func (j *Journal) Finish(r *messages.Result, owed []snapshot.PendingTags) error {
 	j.mu.Lock()
@@ -37,11 +32,11 @@ func (j *Journal) Finish(r *messages.Result, owed []snapshot.PendingTags) error 
 	if err := j.catchUp(); err != nil {
 		return err
 	}
-	if !usesID(r) && len(owed) == 0 {
+	if !r.UsesID() && len(owed) == 0 {
 		return j.enqueueWithin(waiting{Result: r}, false)
 	}
 	// Before anything is written: can what is known be read?
-	if usesID(r) {
+	if r.UsesID() {
 		q, err := j.load(r.RequestID)
 		if err != nil && !errors.As(err, new(*CorruptError)) {
 			return err
@@ -218,7 +213,7 @@ func (j *Journal) catchUp() error {
 }
 
 func (j *Journal) carryOver(t int64, w *waiting) error {
-	if usesID(w.Result) {
+	if w.Result.UsesID() {
 		q, err := j.load(w.Result.RequestID)
 		if errors.As(err, new(*CorruptError)) {
 			j.options.Log.Error().Err(err).Msg("what was known of a request is lost; its result is recorded anew")
