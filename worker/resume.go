@@ -151,8 +151,7 @@ func requestedAt(e *Entry) time.Time {
 // settle comes to a verdict without the turn, which may take minutes, and then
 // takes it and makes the verdict durable if nobody else has come to one.
 func (s *Resumption) settle(ctx context.Context, e *Entry) error {
-	log := s.Log.With().Str("request_id", e.RequestID).Str("plan", e.Plan).Int("attempts", len(e.Attempts)).Logger()
-	log.Info().Msg("a request was begun and not finished: settling it")
+	s.Log.Info().Str("request_id", e.RequestID).Str("plan", e.Plan).Int("attempts", len(e.Attempts)).Msg("a request was begun and not finished: settling it")
 	d := e.Delivery
 	d.RequestedAt = requestedAt(e)
 	d.Request.RequestID, d.Request.Plan = e.RequestID, e.Plan
@@ -161,7 +160,7 @@ func (s *Resumption) settle(ctx context.Context, e *Entry) error {
 	}
 	out := s.Resumer.Reconcile(ctx, snapshot.Job{Delivery: d, MessageID: e.MessageID, Prior: e.Attempts})
 	if out.Again || out.Result == nil {
-		log.Warn().Msg("the request cannot be settled yet: trying again")
+		s.Log.Warn().Str("request_id", e.RequestID).Msg("the request cannot be settled yet: trying again")
 		return nil
 	}
 	end, err := s.Resumer.Turn(ctx)
@@ -173,7 +172,7 @@ func (s *Resumption) settle(ctx context.Context, e *Entry) error {
 		end()
 		return err
 	}
-	return s.Handler.conclude(ctx, log, decision{result: out.Result, owed: out.PendingTags, messageID: e.MessageID, end: end}).Err
+	return s.Handler.conclude(ctx, s.Log, decision{result: out.Result, owed: out.PendingTags, messageID: e.MessageID, end: end}).Err
 }
 
 // unchanged says that nobody has gone on with a request since.

@@ -283,7 +283,7 @@ func TestAResultThatCannotBeWrittenIsKeptInMemory(t *testing.T) {
 				}
 				stop := b.resume(t, nil)
 				defer stop()
-				time.Sleep(10 * time.Minute)
+				time.Sleep(10*time.Minute + 30*time.Second) // between two looks of the resumption
 				if out := b.handle(request("r", "nightly")); out.Err == nil || out.Result.Status != messages.Succeeded {
 					t.Fatalf("still full: %+v", out)
 				}

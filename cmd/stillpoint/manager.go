@@ -117,9 +117,10 @@ func (m *manager) stopping(within time.Duration) {
 
 // waiting does what a start has to wait for, for as long as it takes: a start
 // that the service manager ends half-way would only begin anew.
-func (m *manager) waiting(what string, do func() error) error {
+func (m *manager) waiting(what string, do func()) {
 	if m == nil {
-		return do()
+		do()
+		return
 	}
 	m.status(what)
 	done := make(chan struct{})
@@ -138,5 +139,5 @@ func (m *manager) waiting(what string, do func() error) error {
 	})
 	defer wg.Wait()
 	defer close(done)
-	return do()
+	do()
 }

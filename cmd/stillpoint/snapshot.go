@@ -202,9 +202,7 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 	if err := lock.For(req.RequestID, cmp.Or(req.Plan, f.DefaultPlan)); err != nil {
 		log.Debug().Err(err).Msg("cannot note in the run lock what it is for")
 	}
-	if err := settleFreezes(ctx, f, log); err != nil {
-		return err
-	}
+	settleFreezes(ctx, f, log)
 	j, err := journal.Open(f.StateDir, journal.Options{InstanceID: id.InstanceID, Region: id.Region, Log: log})
 	if err != nil {
 		return hostError(err)

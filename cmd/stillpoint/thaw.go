@@ -99,14 +99,14 @@ func runtimeDirLine(path string) string {
 	return ""
 }
 
-// settleWithin bounds the settlement when a worker or a run starts. What has
-// not thawed by then is a stalled volume: Arm refuses to freeze beside it, and
-// the results say so.
+// settleWithin bounds one settlement by a worker or a run. What has not thawed
+// by then is a stalled volume.
 const settleWithin = 30 * time.Second
 
-// settleFreezes cleans up after a run that was killed. What it cannot clean up
-// is logged, and no reason not to start: it is told with every result then.
-func settleFreezes(ctx context.Context, f *config.File, log zerolog.Logger) error {
+// settleFreezes cleans up after a run that was killed, before anything else is
+// done. What it cannot clean up is logged, and no reason not to start: Arm
+// refuses to freeze beside it, and a worker goes on trying (keepSettling).
+func settleFreezes(ctx context.Context, f *config.File, log zerolog.Logger) (settled bool) {
 	ctx, cancel := context.WithTimeout(ctx, settleWithin)
 	defer cancel()
 	report, err := freeze.Settle(ctx, freeze.SettleOptions{
@@ -119,5 +119,23 @@ func settleFreezes(ctx context.Context, f *config.File, log zerolog.Logger) erro
 	if err != nil {
 		log.Error().Err(err).Msg("cannot settle an older freeze: nothing will be frozen until that is done")
 	}
-	return nil
+	return err == nil
+}
+
+// settleAgain is how long after a settlement that failed the next one follows.
+const settleAgain = 10 * time.Second
+
+// keepSettling goes on until nothing of an older freeze is left, or ctx ends: a
+// volume that was stalled at the start may answer later.
+func keepSettling(ctx context.Context, f *config.File, log zerolog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(settleAgain):
+		}
+		if settleFreezes(ctx, f, log) {
+			return
+		}
+	}
 }

@@ -40,6 +40,7 @@ func (g *globals) configPath() string {
 type life struct {
 	path     string
 	file     *config.File
+	settled  bool                        // nothing of a dead worker is frozen
 	inForce  atomic.Pointer[config.File] // file, or what SIGHUP made of it
 	topic    *notify.Topic
 	manager  *manager
@@ -56,6 +57,7 @@ type work struct {
 	loop   *worker.Loop
 	outbox *worker.Outbox
 	resume *worker.Resumption
+	sweep  *worker.Sweep
 	queue  *queue.Queue
 	reload *reloader
 }
@@ -86,9 +88,7 @@ func (workerCommand) Run(ctx context.Context, g *globals) error {
 		return hostError(err)
 	}
 	defer func() { _ = lock.Unlock() }()
-	if err := l.manager.waiting("looking for what a dead worker left frozen", func() error { return settleFreezes(ctx, f, log) }); err != nil {
-		return err
-	}
+	l.manager.waiting("looking for what a dead worker left frozen", func() { l.settled = settleFreezes(ctx, f, log) })
 
 	cfg, err := awsConfig(ctx, f.Region)
 	if err != nil {
@@ -169,7 +169,9 @@ func (l *life) build(cfg aws.Config, id messages.Identity) (*work, error) {
 	}
 	w.loop.Between = w.reload.between
 	w.loop.Admit = admission(w.queue, id, log)
-	w.resume = &worker.Resumption{Handler: w.loop.Handler, Resumer: newResumer(l, cfg, id, log), Log: log}
+	resumer := newResumer(l, cfg, id, log)
+	w.resume = &worker.Resumption{Handler: w.loop.Handler, Resumer: resumer, Log: log}
+	w.sweep = &worker.Sweep{Journal: j, EC2: resumer.client, Log: log, Now: clock()}
 	return w, nil
 }
 
@@ -182,6 +184,9 @@ func (l *life) live(ctx context.Context, cfg aws.Config, id messages.Identity, w
 	defer beside.Wait()
 	defer end()
 	l.manager.ready("started")
+	if !l.settled {
+		beside.Go(func() { keepSettling(rest, l.file, l.log) })
+	}
 	guard := &watchdog{
 		interval: l.watchdog, log: l.log, feed: func() { l.manager.send("WATCHDOG=1") },
 		stalled: func(now time.Time) []string { return l.monitor.Status().Stalled(now) },
@@ -233,6 +238,7 @@ func (l *life) work(ctx, rest context.Context, cfg aws.Config, id messages.Ident
 	var beside sync.WaitGroup
 	beside.Go(func() { w.outbox.Run(rest) })
 	beside.Go(func() { w.resume.Run(ctx) })
+	beside.Go(func() { w.sweep.Run(ctx) })
 	beside.Go(func() { w.reload.run(ctx) })
 	beside.Go(func() { l.lookAtQueue(ctx, w.queue, log) })
 	w.loop.Run(ctx)

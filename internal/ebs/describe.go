@@ -43,19 +43,29 @@ func (c *Client) Attached(ctx context.Context) ([]snapshot.Attachment, error) {
 
 // Find returns this instance's snapshots that bear the request id, over all attempts.
 func (c *Client) Find(ctx context.Context, requestID string) ([]snapshot.Existing, error) {
+	return c.tagged(ctx, snapshot.TagRequestID, requestID, c.usePinned)
+}
+
+// Unverified returns this instance's snapshots whose tags say that there is no verdict yet.
+func (c *Client) Unverified(ctx context.Context) ([]snapshot.Existing, error) {
+	return c.tagged(ctx, snapshot.TagStatus, snapshot.Unverified)
+}
+
+// tagged returns this instance's snapshots that bear a tag with just this value.
+func (c *Client) tagged(ctx context.Context, key, value string, with ...func(*ec2.Options)) ([]snapshot.Existing, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	pages := ec2.NewDescribeSnapshotsPaginator(c.api, &ec2.DescribeSnapshotsInput{
 		OwnerIds: []string{"self"},
 		Filters: []types.Filter{
-			{Name: aws.String("tag:" + snapshot.TagRequestID), Values: []string{requestID}},
+			{Name: aws.String("tag:" + key), Values: []string{value}},
 			{Name: aws.String("tag:" + snapshot.TagInstanceID), Values: []string{c.instanceID}},
 		},
 		MaxResults: aws.Int32(1000),
 	})
 	var found []snapshot.Existing
 	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx, c.usePinned)
+		page, err := pages.NextPage(ctx, with...)
 		if err != nil {
 			c.failed("DescribeSnapshots", err)
 			return nil, callError("DescribeSnapshots", err)
@@ -69,7 +79,7 @@ func (c *Client) Find(ctx context.Context, requestID string) ([]snapshot.Existin
 				e.Tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 			}
 			// The filters take * and ? for wildcards; another request's set must not be taken for ours.
-			if e.Tags[snapshot.TagRequestID] == requestID && e.Tags[snapshot.TagInstanceID] == c.instanceID {
+			if e.Tags[key] == value && e.Tags[snapshot.TagInstanceID] == c.instanceID {
 				found = append(found, e)
 			}
 		}

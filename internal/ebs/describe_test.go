@@ -33,6 +33,48 @@ func TestAttached(t *testing.T) {
 	}
 }
 
+// Unverified sees this instance's snapshots that have no verdict, and no others.
+func TestUnverified(t *testing.T) {
+	c := start(t, 2)
+	client := New(config(t, c.URL()), c.instance)
+	ids := map[string]string{}
+	for _, status := range []string{snapshot.Unverified, "succeeded", ""} {
+		set := c.set(1)
+		set.Tags = map[string]string{snapshot.TagRequestID: "r" + status, snapshot.TagInstanceID: c.instance}
+		if status != "" {
+			set.Tags[snapshot.TagStatus] = status
+		}
+		made, err := client.Create(t.Context(), set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[status] = made[0].SnapshotID
+	}
+	list := func() (found []string) {
+		t.Helper()
+		all, err := client.Unverified(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range all {
+			found = append(found, e.SnapshotID+" of "+e.Tags[snapshot.TagRequestID])
+		}
+		return found
+	}
+	if d := cmp.Diff([]string{ids[snapshot.Unverified] + " of r" + snapshot.Unverified}, list()); d != "" {
+		t.Error(d)
+	}
+	if other, err := New(config(t, c.URL()), "i-0123456789abcdef0").Unverified(t.Context()); err != nil || len(other) > 0 {
+		t.Errorf("another instance sees %v, %v", other, err)
+	}
+	if err := client.Tag(t.Context(), ids[snapshot.Unverified], map[string]string{snapshot.TagStatus: "inconsistent"}); err != nil {
+		t.Fatal(err)
+	}
+	if left := list(); len(left) > 0 {
+		t.Error(left)
+	}
+}
+
 // Find sees this instance's sets of this request, over all attempts and nothing else.
 func TestFind(t *testing.T) {
 	c := start(t, 2)

@@ -82,7 +82,7 @@ func (c *Command) Run(ctx context.Context) (output string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
-		return "", fmt.Errorf("cannot start %s: there was no time left: %w", c.Argv[0], err)
+		return "", &snapshot.HookNotStartedError{Err: fmt.Errorf("cannot start %s: there was no time left: %w", c.Argv[0], err)}
 	}
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -119,7 +119,7 @@ func (c *Command) Run(ctx context.Context) (output string, err error) {
 				<-ended
 			}
 		}()
-		return "", fmt.Errorf("%s did not start in time: %w", c.Argv[0], context.Cause(ctx))
+		return "", &snapshot.HookNotStartedError{Err: fmt.Errorf("%s did not start in time: %w", c.Argv[0], context.Cause(ctx))}
 	}
 	if err != nil {
 		return "", fmt.Errorf("cannot start %s: %w", c.Argv[0], err)

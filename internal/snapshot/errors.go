@@ -34,6 +34,13 @@ type OutOfReachError struct {
 func (e *OutOfReachError) Error() string { return fmt.Sprintf("cannot reach %s: %v", e.What, e.Err) }
 func (e *OutOfReachError) Unwrap() error { return e.Err }
 
+// HookNotStartedError says that a hook's command did not run at all, because
+// its time had passed before it could: the program may have been stopped.
+type HookNotStartedError struct{ Err error }
+
+func (e *HookNotStartedError) Error() string { return e.Err.Error() }
+func (e *HookNotStartedError) Unwrap() error { return e.Err }
+
 // LockNotGrantedError says that one try for the lock ran into its time and was
 // withdrawn: nothing of it is queued in the server.
 type LockNotGrantedError struct {

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -66,8 +67,8 @@ func (a *attempt) postThawTime() time.Duration {
 }
 
 // postThaw runs post_thaw between thaw and unlock. It has its hook_timeout,
-// but no more than max_hold leaves: where that cuts it short, or leaves it no
-// time at all, it is run (again) after the unlock.
+// but no more than max_hold leaves: where that cuts it short, or it could not
+// be started in its time, it is run (again) after the unlock.
 func (a *attempt) postThaw(free context.Context) error {
 	w := &a.win
 	within := min(a.Plan.HookTimeout, w.deadline.Sub(a.now())-letGo)
@@ -76,7 +77,7 @@ func (a *attempt) postThaw(free context.Context) error {
 	}
 	w.postThaw.err = a.runHook(free, stagePostThaw, a.PostThaw, within)
 	w.postThaw.runs++
-	if w.postThaw.err == nil || within == a.Plan.HookTimeout {
+	if w.postThaw.err == nil || within == a.Plan.HookTimeout && !errors.As(w.postThaw.err, new(*HookNotStartedError)) {
 		a.postThawDone()
 	}
 	return w.postThaw.err

@@ -182,3 +182,24 @@ func TestHooksWithinMaxHold(t *testing.T) {
 		}
 	})
 }
+
+// A worker that is stopped when post_thaw is due starts it as soon as it can.
+func TestPostThawThatWasNotStartedIsStillOwed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := hooked()
+		b.PostThaw.RunFunc = func(ctx context.Context) (string, error) {
+			if b.Count("PostThaw.Run") == 1 {
+				return "", &snapshot.HookNotStartedError{Err: context.DeadlineExceeded}
+			}
+			return "", nil
+		}
+		out := b.run(t, t.Context())
+		if d := cmp.Diff(success(messages.ConsistencyApplication), of(out)); d != "" || b.Count("PostThaw.Run") != 2 {
+			t.Errorf("%s, %d times", d, b.Count("PostThaw.Run"))
+		}
+		calls := b.Calls()
+		if slices.Index(calls, "Guard.Owe false") < slices.Index(calls, "Session.Unlock") {
+			t.Errorf("it was not owed any more: %v", windowOf(b))
+		}
+	})
+}

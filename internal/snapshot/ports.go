@@ -87,7 +87,8 @@ type Hook interface {
 	Check() error
 	// Run runs it, and comes back soon after ctx has ended, whatever the
 	// command does. output is what it wrote, shortened, for the log; nothing of
-	// it is logged by Run itself. The error says in a sentence how it failed.
+	// it is logged by Run itself. The error says in a sentence how it failed;
+	// a *HookNotStartedError, that it never ran because ctx had ended first.
 	Run(ctx context.Context) (output string, err error)
 }
 

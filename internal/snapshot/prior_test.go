@@ -87,7 +87,7 @@ func TestPriorAttempts(t *testing.T) {
 				}
 				return inEC2("a-1", "snap-1", "snap-2"), nil
 			}
-		}, want: inconsistent(messages.ReasonSnapshotAmbiguous, crash), id: "a-1", says: "nothing proves that everything was held"},
+		}, want: inconsistent(messages.ReasonInterrupted, crash), id: "a-1", says: "nothing proves that everything was held"},
 		{name: "not sent", prior: []snapshot.Attempt{{ID: "a-1", VolumeIDs: volumes}}, want: success(messages.ConsistencyApplication), runs: true},
 		{name: "limit", prior: []snapshot.Attempt{{ID: "a-1", Sent: true, VolumeIDs: volumes, Settled: limit}}, want: success(messages.ConsistencyApplication), runs: true},
 		{name: "limit twice", prior: []snapshot.Attempt{{ID: "a-0", Sent: true, Settled: limit}, {ID: "a-1", Sent: true, Settled: limit}},

@@ -22,7 +22,7 @@ import (
 //   - an attempt with a final verdict: that Result, unchanged (same event id);
 //   - an open attempt (its create call was sent, or may have been): looked up as
 //     in Run, over what is left of the schedule since Attempt.SentAt; found:
-//     inconsistent, and tagged; else failed with snapshot_ambiguous;
+//     inconsistent with interrupted, and tagged; else failed with snapshot_ambiguous;
 //   - else nothing was made: the Result of the last attempt where it has one (a
 //     limit of EC2's), or failed with interrupted.
 //
@@ -66,6 +66,9 @@ func (a *attempt) resume(ctx context.Context, p Attempt) {
 		a.volumes = append(a.volumes, Volume{ID: id})
 	}
 	a.reconcile(ctx, errors.New("the worker ended before it knew EC2's answer"), a.delaysLeft(p.SentAt))
+	if p.Settled == nil && a.result.Status == messages.Inconsistent {
+		a.result.Reason = messages.ReasonInterrupted // as of a set that the first look-up shows, see adopt
+	}
 	a.writeTags(context.WithoutCancel(ctx))
 }
 

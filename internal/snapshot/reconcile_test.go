@@ -53,7 +53,7 @@ func TestReconcile(t *testing.T) {
 		tags  int
 	}{
 		{name: "open, found", prior: []snapshot.Attempt{open}, made: inEC2("a-1", "snap-1", "snap-2"), want: inconsistent(messages.ReasonInterrupted, crash), says: "nothing proves", tags: 2},
-		{name: "open, a part found", prior: []snapshot.Attempt{open}, made: inEC2("a-1", "snap-1"), want: inconsistent(messages.ReasonSnapshotAmbiguous, crash), says: "1 snapshot", tags: 1},
+		{name: "open, a part found", prior: []snapshot.Attempt{open}, made: inEC2("a-1", "snap-1"), want: inconsistent(messages.ReasonInterrupted, crash), says: "1 snapshot", tags: 1},
 		{name: "open, none there", prior: []snapshot.Attempt{open}, want: failed(messages.ReasonSnapshotAmbiguous), says: "before it knew EC2's answer"},
 		{name: "open, EC2 away", prior: []snapshot.Attempt{open}, set: away, want: failedAgain(messages.ReasonSnapshotAmbiguous), says: "cannot reach EC2"},
 		{name: "ambiguous, none there", prior: []snapshot.Attempt{{ID: "a-1", Sent: true, VolumeIDs: volumes, Settled: lost}}, want: failed(messages.ReasonSnapshotAmbiguous)},
@@ -186,7 +186,7 @@ func TestOpenAttemptShowsItselfInParts(t *testing.T) {
 			return slices.Clone(b.EBS.Made[:min(b.Count("EBS.Find")/4+1, 2)]), nil
 		}
 		out := b.run(t, t.Context())
-		if d := cmp.Diff(inconsistent(messages.ReasonSnapshotAmbiguous, messages.ConsistencyCrash), of(out)); d != "" || len(out.Result.Snapshots) != 2 {
+		if d := cmp.Diff(inconsistent(messages.ReasonInterrupted, messages.ConsistencyCrash), of(out)); d != "" || len(out.Result.Snapshots) != 2 {
 			t.Errorf("%s, %d snapshots", d, len(out.Result.Snapshots))
 		}
 		for _, m := range b.EBS.Made {

@@ -37,10 +37,12 @@ type bench struct {
 	clock   string // the file of STILLPOINT_CLOCK
 	state   string // the mount point of state_dir
 	cells   int
-	close   func()
-	spoilt  bool      // by a cell that left it in a state that nobody can vouch for
-	began   time.Time // the cell under way
-	sent    time.Time // when its message was last put where a poll gets it
+	// stall is the longest statement of a writer in the cell under way, longest that of all cells whose writers are ours to keep going.
+	stall, longest time.Duration
+	close          func()
+	spoilt         bool      // by a cell that left it in a state that nobody can vouch for
+	began          time.Time // the cell under way
+	sent           time.Time // when its message was last put where a poll gets it
 }
 
 // set makes a bench for the test t that is taken down with its group.

@@ -53,7 +53,7 @@ const pastVisibility = 20 * time.Minute
 
 // run tries the cell and returns what was seen. Its error says what nobody may see, whatever the cell.
 func (b *bench) run(c *cell) (seen string, err error) {
-	b.cells, b.began = b.cells+1, time.Now()
+	b.cells, b.began, b.stall = b.cells+1, time.Now(), 0
 	o := &observed{cell: c, id: c.id(b.cells)}
 	defer func() {
 		// Whatever happened, the next cell begins with nothing in force.
@@ -160,6 +160,10 @@ func (b *bench) settled(o *observed) (string, error) {
 	// The outbox writes what is owed within seconds; a set that stays as it is shows in the outcome.
 	_ = b.await(o.cell.tagsWithin(), "the verdict in the tags", tagged)
 	stall := b.s.Load.Stats().Longest
+	b.stall = stall.Duration
+	if !o.cell.stalls {
+		b.longest = max(b.longest, b.stall)
+	}
 	seen, err := b.outcome(o)
 	if err != nil {
 		return seen, err

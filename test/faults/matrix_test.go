@@ -47,6 +47,7 @@ func TestMatrix(t *testing.T) {
 				})
 			}
 			if b != nil {
+				fmt.Fprintf(os.Stderr, "longest wait of a writer: %s, of %s that are promised\n", b.longest.Round(time.Millisecond), promise)
 				b.noOther(t, slices.Concat(shared, separate))
 			}
 		})
@@ -80,7 +81,7 @@ func try(t *testing.T, b *bench, c *cell, n, of int) {
 	begun := time.Now()
 	seen, err := b.run(c)
 	took := time.Since(begun).Round(100 * time.Millisecond)
-	fmt.Fprintf(os.Stderr, "%3d/%d %-55s %6s  %s\n", n, of, c.row+": "+c.fault, took, seen) // a run takes many minutes
+	fmt.Fprintf(os.Stderr, "%3d/%d %-55s %6s, a writer waited %5s: %s\n", n, of, c.row+": "+c.fault, took, b.stall.Round(time.Millisecond), seen) // a run takes many minutes
 	if err != nil {
 		b.spoilt = true
 		t.Errorf("%v", err)

@@ -17,7 +17,7 @@ the message (the create call's for one call), so the SDK's own retries do not hi
 second, nothing is frozen or locked, no timing in a result is negative, and an ordinary request succeeds.
 
 What is said of each: the results that were published (each event once), what EC2 holds of the request and how it is tagged in the end, how
-often EC2 was asked to create (dry runs left out), how often SQS had to deliver the message until it was gone. Where timing decides, there are two.
+often EC2 was asked to create (dry runs left out), how often SQS had to deliver the message until it was gone. Where timing decides, there are several.
 
 `
 

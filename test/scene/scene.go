@@ -77,8 +77,9 @@ type Scene struct {
 	Load       *rig.Load
 
 	QueueURL, DeadLetterURL, ResultsURL, TopicARN string
-	// ConfigPath is the worker's file, DefaultsFile the database's credentials.
-	ConfigPath, DefaultsFile string
+	// ConfigPath is the worker's file, DefaultsFile the database's credentials,
+	// RuntimeDir the worker's runtime_dir.
+	ConfigPath, DefaultsFile, RuntimeDir string
 
 	stack    rig.Stack
 	restores int
@@ -114,7 +115,7 @@ func New(ctx context.Context, c Config) (_ *Scene, err error) {
 		return nil, fmt.Errorf("cannot make a folder for the scene: %w", err)
 	}
 	s.stack.Add("the scene's folder", func(context.Context) error { return os.RemoveAll(s.Dir) })
-	for _, step := range []func(context.Context) error{s.startAWS, s.makeVolumes, s.startDatabase, s.makeQueues, s.writeConfig, s.startLoad} {
+	for _, step := range []func(context.Context) error{s.startAWS, s.makeRuntimeDir, s.makeVolumes, s.startDatabase, s.makeQueues, s.writeConfig, s.startLoad} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -150,6 +151,13 @@ func (s *Scene) startAWS(ctx context.Context) error {
 	s.EC2, s.SQS, s.SNS = ec2.NewFromConfig(cfg), sqs.NewFromConfig(cfg), sns.NewFromConfig(cfg)
 	s.Events, s.Scheduler = eventbridge.NewFromConfig(cfg), scheduler.NewFromConfig(cfg)
 	return nil
+}
+
+// makeRuntimeDir mounts what /run is on a host: the record of a freeze is
+// written to inside the window, where the journal of a disk could be in the way.
+func (s *Scene) makeRuntimeDir(ctx context.Context) error {
+	s.RuntimeDir = filepath.Join(s.Dir, "runtime")
+	return s.mount(ctx, "tmpfs", s.RuntimeDir, "tmpfs", "mode=0755", "size=16m")
 }
 
 func (s *Scene) makeVolumes(ctx context.Context) error {
@@ -287,7 +295,7 @@ func (s *Scene) writeConfig(context.Context) error {
 	p("queue_url: %s", s.QueueURL)
 	p("topic_arn: %s", s.TopicARN)
 	p("region: eu-west-1\ninstance_id: %s", s.InstanceID)
-	p("state_dir: %s\nruntime_dir: %s", filepath.Join(s.Dir, "state"), filepath.Join(s.Dir, "runtime"))
+	p("state_dir: %s\nruntime_dir: %s", filepath.Join(s.Dir, "state"), s.RuntimeDir)
 	if !strings.Contains(s.Config.FileYAML, "http_addr") {
 		p(`http_addr: ""`)
 	}

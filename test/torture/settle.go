@@ -233,8 +233,8 @@ func (r *report) brokeHold() bool {
 		return frozen
 	case stopGuardian:
 		return frozen && r.cell.stuck && r.cell.moment != within
-	case stopWorker:
-		return frozen
+	case stopWorker: // elsewhere it is not stopped for long
+		return frozen && r.cell.stage.held
 	}
 	return false
 }

@@ -218,6 +218,11 @@ func (s *stand) flowed(after time.Time) bool {
 	return true
 }
 
+// tidyWithin bounds what is not promised to be as quick as the writes: that
+// processes and sessions are gone. A worker waits 10 s for a guardian that does
+// not greet, with nothing held.
+const tidyWithin = promise + 8*time.Second
+
 // calm waits until nothing of the victim is left and writes flow.
 func (s *stand) calm(ctx context.Context, r *report, what string, left func() int) {
 	s.calmFrom(ctx, r, r.from, what, left)
@@ -225,7 +230,7 @@ func (s *stand) calm(ctx context.Context, r *report, what string, left func() in
 
 func (s *stand) calmFrom(ctx context.Context, r *report, from time.Time, what string, left func() int) {
 	var why error
-	for until := from.Add(promise + 3*time.Second); time.Now().Before(until) && ctx.Err() == nil; sleep(5) {
+	for until := from.Add(tidyWithin); time.Now().Before(until) && ctx.Err() == nil; sleep(5) {
 		if n := left(); n > 0 {
 			why = fmt.Errorf("%d %ss of ours are left", n, what)
 			continue
