@@ -24,11 +24,7 @@ func (h *Handler) conclude(ctx context.Context, log zerolog.Logger, dec decision
 	}
 
 	done := h.Outbox.claim(r.EventID)
-	if dec.duplicate {
-		out.Err = h.Journal.Requeue(r)
-	} else {
-		out.Err = h.Journal.Finish(r, dec.owed)
-	}
+	out.Err = h.record(dec)
 	published := h.memory.isPublished(r.EventID) // when the journal did not take it
 	switch {
 	case dec.duplicate:
@@ -75,6 +71,22 @@ func (h *Handler) conclude(ctx context.Context, log zerolog.Logger, dec decision
 	}
 	say(log.WithLevel(level(r.Status)), r).Str("outcome", r.Message).Bool("published", out.Published).Msg("request finished")
 	return out
+}
+
+// record makes a decision durable. One that was made without the journal does
+// not replace what that turns out to know.
+func (h *Handler) record(dec decision) error {
+	if dec.undecided && dec.result.UsesID() {
+		known, err := h.Journal.Load(dec.result.RequestID)
+		if err != nil {
+			return err
+		}
+		dec.duplicate = known.Result != nil || len(known.Attempts) > 0
+	}
+	if dec.duplicate {
+		return h.Journal.Requeue(dec.result)
+	}
+	return h.Journal.Finish(dec.result, dec.owed)
 }
 
 // publish tries once. What it cannot publish waits in the outbox.

@@ -62,8 +62,9 @@ type decision struct {
 	messageID string
 	again     bool   // see Outcome.Again
 	duplicate bool   // result is that of a finished request, and only to be published again
+	undecided bool   // decided without the journal, which may know better
 	repeated  bool   // result is one that the journal did not take before, and was observed then
-	err       error  // the journal could not be read; implies again
+	err       error  // the journal could not be read or written
 	end       func() // ends the turn, once the decision is durable; nil where none was taken
 }
 
@@ -115,7 +116,7 @@ func (h *Handler) decideInTurn(ctx context.Context, log zerolog.Logger, d messag
 		if req.Plan != "" && req.Plan != kept.result.Plan {
 			return h.conflict(d, messageID, begun, kept.result.Plan)
 		}
-		return decision{result: kept.result, owed: kept.owed, messageID: messageID, repeated: true}
+		return decision{result: kept.result, owed: kept.owed, messageID: messageID, repeated: true, undecided: kept.undecided}
 	}
 	if !req.DryRun { // a dry run neither uses nor consults ids
 		found, err := h.Journal.Load(req.RequestID)
@@ -280,7 +281,7 @@ func (h *Handler) conflict(d messages.Delivery, messageID string, begun time.Tim
 
 func (h *Handler) undecided(d messages.Delivery, messageID string, begun time.Time, err error) decision {
 	r := h.result(d, messageID, begun, messages.Failed, messages.ReasonInternal, fmt.Sprintf("nothing was done: %v", err))
-	return decision{result: r, messageID: messageID, again: true, err: err}
+	return decision{result: r, messageID: messageID, again: true, undecided: true, err: err}
 }
 
 func (h *Handler) result(d messages.Delivery, messageID string, begun time.Time, status messages.Status, reason messages.Reason, sentence string) *messages.Result {

@@ -156,6 +156,47 @@ func TestTheLastReceiptEndsInAResult(t *testing.T) {
 	})
 }
 
+// That the journal could not be read when the message came for the last time
+// does not replace what it knows: somebody hears of it, and that is all. A request
+// that it knows nothing of is finished with it.
+func TestTheLastReceiptReplacesNothing(t *testing.T) {
+	for name, known := range map[string]bool{"finished before": true, "new": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				var first *messages.Result
+				if known {
+					first = b.finish("r", "nightly", messages.Succeeded, "")
+				}
+				b.journal.loadErr = errors.New("input/output error")
+				b.queue.send("m", plain)
+				b.queue.messages[0].MaxReceives = 1
+				stop := b.start(t.Context())
+				time.Sleep(10 * time.Second)
+				stop()
+				b.expect(t, "receive m#1", "publish failed internal", "published", "extend m#1 30s")
+
+				b.journal.loadErr = nil
+				stop = b.resume(t, nil)
+				time.Sleep(time.Minute)
+				stop()
+				if _, kept := b.handler.memory.of("r"); kept {
+					t.Error("it is kept for ever")
+				}
+				switch got := b.journal.entries["r"].Result; {
+				case known && got != first:
+					t.Errorf("a request that succeeded is now %s: %s", got.Status, got.Message)
+				case !known && got.Reason != messages.ReasonInternal:
+					t.Errorf("%+v", got)
+				}
+				if n := len(b.topic.results()); n != 1 {
+					t.Errorf("%d results", n)
+				}
+			})
+		})
+	}
+}
+
 func TestGrowingWaitsAreJitteredAndBounded(t *testing.T) {
 	for n := range 40 {
 		for _, random := range []float64{0, 0.5, 0.999} {

@@ -29,6 +29,7 @@ type unsaved struct {
 	result    *messages.Result
 	owed      []snapshot.PendingTags
 	messageID string
+	undecided bool // see decision
 }
 
 type rejected struct {
@@ -49,7 +50,7 @@ func (m *memory) notSaved(dec decision) {
 	defer m.mu.Unlock()
 	r := dec.result
 	if r.UsesID() && m.index(r.RequestID) < 0 {
-		m.unsaved = limit(append(m.unsaved, unsaved{r, dec.owed, dec.messageID}))
+		m.unsaved = limit(append(m.unsaved, unsaved{r, dec.owed, dec.messageID, dec.undecided}))
 	}
 }
 

@@ -199,5 +199,5 @@ func (s *Resumption) save(ctx context.Context, u unsaved) error {
 		end()
 		return nil
 	}
-	return s.Handler.conclude(ctx, s.Log, decision{result: u.result, owed: u.owed, messageID: u.messageID, repeated: true, end: end}).Err
+	return s.Handler.conclude(ctx, s.Log, decision{result: u.result, owed: u.owed, messageID: u.messageID, repeated: true, undecided: u.undecided, end: end}).Err
 }
