@@ -2,7 +2,9 @@ package journal
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,4 +90,14 @@ func TestADiskThatIsReadOnlyIsNotWell(t *testing.T) {
 	}
 	ok(t, unix.Mount("", disk, "", unix.MS_REMOUNT, ""))
 	ok(t, j.Check())
+}
+
+func TestADirectoryThatIsGone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	j := open(t, dir, Options{})
+	ok(t, os.Rename(dir, dir+"-unmounted"))
+	ok(t, os.Mkdir(dir, 0o700)) // the mount point
+	if err := j.Check(); err == nil || !strings.Contains(err.Error(), "mounted?") {
+		t.Errorf("%v", err)
+	}
 }
