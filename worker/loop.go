@@ -121,8 +121,10 @@ func (l *Loop) process(ctx context.Context, m *Message, received time.Time) {
 	})
 
 	dec := l.decide(run, log, m, hold)
-	if dec.again && m.MaxReceives > 0 && m.ReceiveCount >= m.MaxReceives {
-		dec.again = false // it would not come back: this attempt was the last
+	// It would not come back: this attempt was the last. Where it was the look-up
+	// that was cut short, the Resumption looks again without a message.
+	if dec.again && m.MaxReceives > 0 && m.ReceiveCount >= m.MaxReceives && dec.result.Reason != messages.ReasonSnapshotAmbiguous {
+		dec.again = false
 	}
 	l.Monitor.Expect(LoopRequests, "settling a request", time.Duration(l.Timing.DeleteTries+4)*l.Timing.CallTimeout+slack)
 	var owesCopy bool

@@ -156,6 +156,25 @@ func TestTheLastReceiptEndsInAResult(t *testing.T) {
 	})
 }
 
+// A stop that cuts the look-ups after an ambiguous answer short leaves it open
+// what EC2 made, at the last receipt too: it is the next start that can tell.
+func TestTheLastReceiptDoesNotEndALookUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		b.runner.run = func(_ context.Context, job snapshot.Job) snapshot.Outcome {
+			cancel()
+			return snapshot.Outcome{Result: made(job, messages.Failed, messages.ReasonSnapshotAmbiguous), Again: true}
+		}
+		b.queue.send("m", plain)
+		b.queue.messages[0].MaxReceives = 1
+		stop := b.start(ctx)
+		time.Sleep(time.Minute)
+		stop()
+		b.expect(t, "receive m#1", "run r", "extend m#1 5s")
+	})
+}
+
 // That the journal could not be read when the message came for the last time
 // does not replace what it knows: somebody hears of it, and that is all. A request
 // that it knows nothing of is finished with it.
