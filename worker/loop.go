@@ -129,6 +129,7 @@ func (l *Loop) process(ctx context.Context, m *Message, received time.Time) {
 	l.Monitor.Expect(LoopRequests, "settling a request", time.Duration(l.Timing.DeleteTries+4)*l.Timing.CallTimeout+slack)
 	var owesCopy bool
 	if dec.result.Status == messages.Rejected && !dec.again && !dec.duplicate {
+		dec.endTurn() // it uses up no id, and the copy may take seconds
 		owesCopy = !l.deadLetter(ctx, log, m, dec.result)
 	}
 	out := l.Handler.conclude(ctx, log, dec)

@@ -75,6 +75,23 @@ func TestWhatIsRejectedGoesToTheDeadLetterQueue(t *testing.T) {
 	}
 }
 
+// While a copy is sent to a queue that does not answer, a `stillpoint snapshot`
+// is not refused as busy.
+func TestARejectionDoesNotKeepTheTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.runner.permit = func(messages.Request) error { return &RejectedError{messages.ReasonNotPermitted, "no"} }
+		b.runner.turn = func(context.Context) (func(), error) { return func() { b.add("the turn ends") }, nil }
+		stop := b.start(t.Context())
+		b.queue.send("m", plain)
+		time.Sleep(time.Second)
+		stop()
+		if list := b.list(); slices.Index(list, "the turn ends") != slices.Index(list, "dead letter m not_permitted")-1 {
+			t.Errorf("%q", list)
+		}
+	})
+}
+
 func TestWithoutADeadLetterQueueTheResultSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
