@@ -266,6 +266,37 @@ func TestGuardianKilledBeforeTheFreeze(t *testing.T) {
 	}
 }
 
+// Ready tells a guardian that lives from one that is stopped or dead; what is
+// armed anew after it works as the first would have.
+func TestReady(t *testing.T) {
+	d := newDisk(t, "xfs", t.TempDir())
+	c := config(t)
+	c.AnswerWithin = 300 * time.Millisecond
+	for _, tc := range []struct {
+		signal unix.Signal
+		says   string
+	}{{0, ""}, {unix.SIGSTOP, "does not answer"}, {unix.SIGKILL, "has died"}} {
+		g := arm(t, c, d)
+		must(t, g.Ready(t.Context()))
+		must(t, unix.Kill(g.Report().Guardian, tc.signal))
+		if tc.signal == unix.SIGKILL {
+			<-g.over
+		}
+		for range 2 {
+			if err := g.Ready(t.Context()); (err == nil) != (tc.signal == 0) || err != nil && !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("%v: Ready = %v, want %q", tc.signal, err, tc.says)
+			}
+		}
+		must(t, g.Close())
+	}
+	g := arm(t, c, d)
+	must(t, g.Ready(t.Context()))
+	must(t, g.Freeze(t.Context(), in(5*time.Second)))
+	if thawed, err := g.Thaw(t.Context()); err != nil || !thawed.Held() {
+		t.Errorf("Thaw = %+v, %v", thawed, err)
+	}
+}
+
 func TestGuardianStopped(t *testing.T) {
 	d := newDisk(t, "xfs", t.TempDir())
 	w := d.startWriter(t)

@@ -102,6 +102,7 @@ func (f *Freezer) Arm(ctx context.Context, mounts []string) (snapshot.Guard, err
 		answerWithin: f.config.AnswerWithin,
 		closeWithin:  f.config.CloseWithin,
 		rcu:          expediter{fd: -1},
+		alive:        make(chan struct{}, 1),
 		frozen:       make(chan struct{}),
 		gone:         make(chan struct{}),
 		over:         make(chan struct{}),

@@ -30,6 +30,7 @@ type Guard struct {
 	rcu               expediter
 	record            *record
 
+	alive   chan struct{} // one is in it when the guardian has given a sign of life
 	frozen  chan struct{} // closed when all are frozen
 	gone    chan struct{} // closed when the guardian's end of the socket has closed
 	over    chan struct{} // closed when nothing is frozen by us (any more)
@@ -120,6 +121,33 @@ func (g *Guard) Settle(ctx context.Context) error {
 		}
 	}
 	return errors.Join(failures...)
+}
+
+// Ready asks the guardian for a sign of life. The error says that it has none
+// to give: it was killed, is stopped, or hangs.
+func (g *Guard) Ready(ctx context.Context) error {
+	select {
+	case <-g.alive: // of an earlier time
+	default:
+	}
+	g.mu.Lock()
+	if !g.shut {
+		f := frame{kind: kindPing}
+		_ = f.send(g.fd()) // where that fails there will be no answer
+	}
+	g.mu.Unlock()
+	late := time.NewTimer(g.answerWithin)
+	defer late.Stop()
+	select {
+	case <-g.alive:
+		return nil
+	case <-g.over:
+		return fmt.Errorf("the guardian (process %d) has died", g.command.Process.Pid)
+	case <-late.C:
+		return fmt.Errorf("the guardian (process %d) does not answer", g.command.Process.Pid)
+	case <-ctx.Done():
+		return fmt.Errorf("cannot wait for the guardian: %w", context.Cause(ctx))
+	}
 }
 
 // Owe notes in the record whether post_thaw is owed. Where both are killed

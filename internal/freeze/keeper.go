@@ -93,6 +93,8 @@ func (k *keeper) serve(fds []unix.PollFd) {
 		k.freeze(f.at)
 	case kindThaw:
 		k.thaw()
+	case kindPing:
+		k.tell(frame{kind: kindAlive})
 	}
 }
 

@@ -56,6 +56,11 @@ func (g *Guard) note(f frame) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch f.kind {
+	case kindAlive:
+		select {
+		case g.alive <- struct{}{}:
+		default:
+		}
 	case kindRaised:
 		g.rcu.was, g.rcu.size, g.rcu.raised = f.text, int(f.size), true
 		g.expedited = true

@@ -18,7 +18,7 @@ import (
 // Before the freeze they speak JSON (setup, hello), after that fixed frames.
 
 // protocol is raised whenever setup, hello or frame change.
-const protocol = 2
+const protocol = 3
 
 // setup is what the worker tells the guardian first.
 type setup struct {
@@ -63,12 +63,13 @@ const (
 	// From the worker.
 	kindFreeze kind = iota + 1 // at: the deadline
 	kindThaw                   // thaw, or say how far it is
+	kindPing                   // give a sign of life
 
 	// From the guardian.
 	kindRaised   // rcu_expedited is about to be raised; text: what it was
 	kindRestored // it was put back; errno where that failed
 	kindFrozen   // all are frozen; at: since when; took: since the command
-	kindAlive    // the answer to kindThaw, and sent at the deadline
+	kindAlive    // the answer to kindThaw and kindPing, and sent at the deadline
 	kindOver     // nothing is frozen by us any more: cause, at, and where errno is not 0, index and stage
 )
 

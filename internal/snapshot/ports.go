@@ -68,6 +68,9 @@ type Guard interface {
 	// has ended, however: inside the window, so it must not open, create, sync
 	// or log, and keeps its error to itself.
 	Owe(owed bool)
+	// Ready asks the guardian for a sign of life, with nothing held: one that
+	// was killed or is stopped would be noticed in Freeze only, under the lock.
+	Ready(ctx context.Context) error
 	// Freeze freezes all, or none and returns an error. The guardian thaws by
 	// itself at the deadline. Where ctx ends while the kernel still has not
 	// answered, Freeze returns and the guardian thaws as soon as the kernel does.

@@ -149,7 +149,7 @@ func (a *attempt) open(ctx context.Context, open *undo) error {
 			return err
 		}
 		a.guard = g
-		open.push(g.Close)
+		open.push(func() error { return a.guard.Close() }) // the one of then, see guardReady
 	}
 	if a.Database != nil {
 		s, err := a.Database.Connect(ctx)
@@ -220,8 +220,11 @@ func (a *attempt) beforeTry(ctx context.Context, try int) error {
 		}
 		return err
 	})
-	if err != nil || a.session == nil {
+	switch {
+	case err != nil:
 		return err
+	case a.session == nil:
+		return a.guardReady(ctx)
 	}
 	// Last, since the lock must follow it closely to find the tables still closed.
 	err = a.stage("flush", func() error {
@@ -234,6 +237,9 @@ func (a *attempt) beforeTry(ctx context.Context, try int) error {
 	if err != nil {
 		return cannotFlush(ctx, err)
 	}
+	if err := a.guardReady(ctx); err != nil {
+		return err
+	}
 	return a.stage("ready", func() error { return a.session.Ready(ctx, a.Plan.MaxHold) })
 }
 
@@ -242,4 +248,28 @@ func cannotFlush(ctx context.Context, err error) error {
 		return err
 	}
 	return fmt.Errorf("cannot flush before the lock: %w", err)
+}
+
+// guardReady sees to it that the guardian lives. One that was killed, or is
+// stopped, since it was armed is exchanged, once: nothing is held yet.
+func (a *attempt) guardReady(ctx context.Context) error {
+	if a.guard == nil {
+		return nil
+	}
+	err := a.guard.Ready(ctx)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	a.warn("%v: another one was started before anything was held", err)
+	return a.stage("rearm", func() error {
+		if err := a.guard.Close(); err != nil {
+			return err
+		}
+		g, err := a.Freezer.Arm(ctx, a.Plan.Freeze)
+		if err != nil {
+			return err
+		}
+		a.guard = g
+		return g.Ready(ctx)
+	})
 }

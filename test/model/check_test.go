@@ -45,16 +45,21 @@ func (w *world) done(request string) string {
 
 // heard checks a result that reaches SNS against all before it. mu is held.
 func (w *world) heard(p *process, r *messages.Result) {
+	c, gone := *r, w.forgotten(r) // an earlier word of the same event
 	if final(r) && !w.written[r.EventID] {
 		w.unwritten[r.EventID] = p
 	}
-	c := *r
 	for _, before := range w.topic {
 		switch {
 		case before.EventID == r.EventID:
 			// What uses up no id is looked at anew when SQS brings it back after
 			// its deletion, and may come out with another reason.
-			if final(r) && !same(before, r) && !w.forgotten(before) {
+			switch {
+			case !final(r) || same(before, r):
+			case gone:
+				*before = c // it is this word from now on
+				w.counts.add("a result that could not be written down was forgotten", 1)
+			default:
 				w.breach("event %s of %s says two things: %s %s with %d snapshots, and now %s %s with %d",
 					r.EventID, r.RequestID, before.Status, before.Reason, len(before.Snapshots), r.Status, r.Reason, len(r.Snapshots))
 			}

@@ -140,6 +140,7 @@ func (s *session) Close() error {
 type Freezer struct {
 	ArmFunc    func(ctx context.Context, mounts []string) error
 	SettleFunc func(ctx context.Context) error
+	ReadyFunc  func(ctx context.Context) error
 	FreezeFunc func(ctx context.Context, deadline time.Time) error
 	ThawFunc   func(ctx context.Context) (snapshot.Thawed, error)
 	CloseFunc  func() error
@@ -175,6 +176,17 @@ func (g *guard) Settle(ctx context.Context) error {
 	g.rig.note("Guard.Settle")
 	if g.SettleFunc != nil {
 		return g.SettleFunc(ctx)
+	}
+	return ctx.Err()
+}
+
+func (g *guard) Ready(ctx context.Context) error {
+	g.rig.note("Guard.Ready")
+	if g.rig.Held() {
+		g.rig.fault("asked the guardian for a sign of life although something is held")
+	}
+	if g.ReadyFunc != nil {
+		return g.ReadyFunc(ctx)
 	}
 	return ctx.Err()
 }
