@@ -60,3 +60,9 @@ func (r *Result) Seal(messageID string, now time.Time) {
 	}
 	r.EventID = uuid.NewSHA1(eventSpace, name).String()
 }
+
+// UsesID says whether the result uses up its request id: a dry run, a rejection
+// and a skip do not.
+func (r *Result) UsesID() bool {
+	return !r.DryRun && r.RequestID != "" && r.Status != Rejected && r.Status != Skipped
+}

@@ -24,11 +24,7 @@ func (h *Handler) conclude(ctx context.Context, log zerolog.Logger, dec decision
 	}
 
 	done := h.Outbox.claim(r.EventID)
-	if dec.duplicate {
-		out.Err = h.Journal.Requeue(r)
-	} else {
-		out.Err = h.Journal.Finish(r, dec.owed)
-	}
+	out.Err = h.record(dec)
 	published := h.memory.isPublished(r.EventID) // when the journal did not take it
 	switch {
 	case dec.duplicate:
@@ -77,6 +73,22 @@ func (h *Handler) conclude(ctx context.Context, log zerolog.Logger, dec decision
 	return out
 }
 
+// record makes a decision durable. One that was made without the journal does
+// not replace what that turns out to know.
+func (h *Handler) record(dec decision) error {
+	if dec.undecided && dec.result.UsesID() {
+		known, err := h.Journal.Load(dec.result.RequestID)
+		if err != nil {
+			return err
+		}
+		dec.duplicate = known.Result != nil || len(known.Attempts) > 0
+	}
+	if dec.duplicate {
+		return h.Journal.Requeue(dec.result)
+	}
+	return h.Journal.Finish(dec.result, dec.owed)
+}
+
 // publish tries once. What it cannot publish waits in the outbox.
 func (h *Handler) publish(ctx context.Context, log zerolog.Logger, r *messages.Result) bool {
 	if h.Publisher != nil {
@@ -96,8 +108,9 @@ func (h *Handler) publish(ctx context.Context, log zerolog.Logger, r *messages.R
 }
 
 func (h *Handler) published(log zerolog.Logger, r *messages.Result) {
-	if err := h.Journal.Published(r.EventID); err != nil {
-		log.Warn().Err(err).Str("event_id", r.EventID).Msg("cannot take the published result out of the outbox: it will be published again")
+	err := h.Journal.Published(r.EventID)
+	if h.Outbox.took(r.EventID, err != nil); err != nil {
+		log.Warn().Err(err).Str("event_id", r.EventID).Msg("cannot take the published result out of the outbox: trying again")
 	}
 }
 

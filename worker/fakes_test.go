@@ -238,6 +238,7 @@ type fakeJournal struct {
 	finishErr error
 	intendErr error
 	checkErr  error
+	removeErr error
 }
 
 func newFakeJournal(t *trail) *fakeJournal {
@@ -346,6 +347,9 @@ func (j *fakeJournal) Outbox() ([]*messages.Result, error) {
 func (j *fakeJournal) Published(id string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.removeErr != nil {
+		return j.removeErr
+	}
 	j.waiting = slices.DeleteFunc(j.waiting, func(r *messages.Result) bool { return r.EventID == id })
 	j.add("published")
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -61,8 +62,9 @@ type decision struct {
 	messageID string
 	again     bool   // see Outcome.Again
 	duplicate bool   // result is that of a finished request, and only to be published again
+	undecided bool   // decided without the journal, which may know better
 	repeated  bool   // result is one that the journal did not take before, and was observed then
-	err       error  // the journal could not be read; implies again
+	err       error  // the journal could not be read or written
 	end       func() // ends the turn, once the decision is durable; nil where none was taken
 }
 
@@ -99,7 +101,7 @@ func (h *Handler) decide(ctx context.Context, log zerolog.Logger, d messages.Del
 		r := h.result(d, messageID, begun, messages.Failed, messages.ReasonInterrupted, "the worker was asked to stop before the request's turn came: nothing was done")
 		return decision{result: r, messageID: messageID, again: !h.NoQueue}
 	case err != nil:
-		return h.undecided(d, messageID, begun, fmt.Errorf("cannot take the turn: %w", err))
+		return h.undecided(d, messageID, begun, fmt.Errorf("cannot take the turn: %w; look at runtime_dir", err))
 	}
 	dec := h.decideInTurn(ctx, log, d, messageID, lease, begun)
 	dec.end = end
@@ -114,13 +116,13 @@ func (h *Handler) decideInTurn(ctx context.Context, log zerolog.Logger, d messag
 		if req.Plan != "" && req.Plan != kept.result.Plan {
 			return h.conflict(d, messageID, begun, kept.result.Plan)
 		}
-		return decision{result: kept.result, owed: kept.owed, messageID: messageID, repeated: true}
+		return decision{result: kept.result, owed: kept.owed, messageID: messageID, repeated: true, undecided: kept.undecided}
 	}
 	if !req.DryRun { // a dry run neither uses nor consults ids
 		found, err := h.Journal.Load(req.RequestID)
 		h.Monitor.journal(err)
 		if err != nil {
-			return h.undecided(d, messageID, begun, fmt.Errorf("cannot read the journal: %w", err))
+			return h.undecided(d, messageID, begun, fmt.Errorf("cannot read the journal: %w; look at the disk that holds state_dir", err))
 		}
 		entry = found
 	}
@@ -133,7 +135,7 @@ func (h *Handler) decideInTurn(ctx context.Context, log zerolog.Logger, d messag
 	if entry.Plan != "" && entry.Plan != req.Plan {
 		return h.conflict(d, messageID, begun, entry.Plan)
 	}
-	if entry.Result != nil && !reopens(entry.Result) {
+	if entry.Result != nil && !reopens(entry) {
 		return decision{result: entry.Result, messageID: messageID, duplicate: true}
 	}
 
@@ -224,9 +226,13 @@ func (h *Handler) mayComeBack(ctx context.Context, req messages.Request, r *mess
 }
 
 // reopens says whether a redelivery runs the request again: only where EC2's
-// answer was ambiguous and nothing was found.
-func reopens(r *messages.Result) bool {
-	return r.Status == messages.Failed && r.Reason == messages.ReasonSnapshotAmbiguous
+// answer was ambiguous and nothing was found. Where the journal has lost which
+// attempt that was (a damaged file), a run would not look for its set: it
+// would make a new one.
+func reopens(e *Entry) bool {
+	r := e.Result
+	return r.Status == messages.Failed && r.Reason == messages.ReasonSnapshotAmbiguous &&
+		slices.ContainsFunc(e.Attempts, func(a snapshot.Attempt) bool { return a.Sent && a.ID == r.AttemptID })
 }
 
 // permit asks the Runner; any error of another type is ours, not the sender's.
@@ -274,8 +280,8 @@ func (h *Handler) conflict(d messages.Delivery, messageID string, begun time.Tim
 }
 
 func (h *Handler) undecided(d messages.Delivery, messageID string, begun time.Time, err error) decision {
-	r := h.result(d, messageID, begun, messages.Failed, messages.ReasonInternal, fmt.Sprintf("nothing was done: %v; look at the disk that holds state_dir", err))
-	return decision{result: r, messageID: messageID, again: true, err: err}
+	r := h.result(d, messageID, begun, messages.Failed, messages.ReasonInternal, fmt.Sprintf("nothing was done: %v", err))
+	return decision{result: r, messageID: messageID, again: true, undecided: true, err: err}
 }
 
 func (h *Handler) result(d messages.Delivery, messageID string, begun time.Time, status messages.Status, reason messages.Reason, sentence string) *messages.Result {

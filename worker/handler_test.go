@@ -236,6 +236,20 @@ func TestAnAmbiguousAnswerIsTheOnlyOneThatIsOpenedAgain(t *testing.T) {
 	}
 }
 
+// The file of the request was damaged between the verdict and the result.
+func TestWithoutItsAttemptAnAmbiguousAnswerIsNotOpenedAgain(t *testing.T) {
+	for name, attempts := range map[string][]snapshot.Attempt{"none": nil, "another": {{ID: "b", Sent: true}}, "not sent": {{ID: "a-0"}}} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			first := b.finish("r", "nightly", messages.Failed, messages.ReasonSnapshotAmbiguous)
+			b.journal.entries["r"].Attempts = attempts
+			if out := b.handle(request("r", "")); !out.Duplicate || out.Result != first || len(b.runner.jobs) != 0 {
+				t.Fatalf("%d runs, outcome %+v", len(b.runner.jobs), out)
+			}
+		})
+	}
+}
+
 func TestAJournalThatCannotBeReadDecidesNothing(t *testing.T) {
 	b := newBench(t)
 	b.journal.loadErr = errors.New("input/output error")
@@ -330,8 +344,9 @@ func TestTheTurnComesBeforeTheJournal(t *testing.T) {
 func TestATurnThatDoesNotCome(t *testing.T) {
 	b := newBench(t)
 	b.runner.turn = func(context.Context) (func(), error) { return nil, errors.New("no descriptors left") }
-	if out := b.handle(request("r", "")); !out.Again || out.Err == nil || len(b.runner.jobs) != 0 {
-		t.Errorf("outcome %+v", out)
+	if out := b.handle(request("r", "")); !out.Again || out.Err == nil || len(b.runner.jobs) != 0 ||
+		!strings.Contains(out.Result.Message, "runtime_dir") || strings.Contains(out.Result.Message, "state_dir") {
+		t.Errorf("outcome %+v, %s", out, out.Result.Message)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	b.runner.turn = func(ctx context.Context) (func(), error) { cancel(); return nil, ctx.Err() }

@@ -121,12 +121,15 @@ func (l *Loop) process(ctx context.Context, m *Message, received time.Time) {
 	})
 
 	dec := l.decide(run, log, m, hold)
-	if dec.again && m.MaxReceives > 0 && m.ReceiveCount >= m.MaxReceives {
-		dec.again = false // it would not come back: this attempt was the last
+	// It would not come back: this attempt was the last. Where it was the look-up
+	// that was cut short, the Resumption looks again without a message.
+	if dec.again && m.MaxReceives > 0 && m.ReceiveCount >= m.MaxReceives && dec.result.Reason != messages.ReasonSnapshotAmbiguous {
+		dec.again = false
 	}
 	l.Monitor.Expect(LoopRequests, "settling a request", time.Duration(l.Timing.DeleteTries+4)*l.Timing.CallTimeout+slack)
 	var owesCopy bool
 	if dec.result.Status == messages.Rejected && !dec.again && !dec.duplicate {
+		dec.endTurn() // it uses up no id, and the copy may take seconds
 		owesCopy = !l.deadLetter(ctx, log, m, dec.result)
 	}
 	out := l.Handler.conclude(ctx, log, dec)

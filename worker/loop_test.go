@@ -75,6 +75,23 @@ func TestWhatIsRejectedGoesToTheDeadLetterQueue(t *testing.T) {
 	}
 }
 
+// While a copy is sent to a queue that does not answer, a `stillpoint snapshot`
+// is not refused as busy.
+func TestARejectionDoesNotKeepTheTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.runner.permit = func(messages.Request) error { return &RejectedError{messages.ReasonNotPermitted, "no"} }
+		b.runner.turn = func(context.Context) (func(), error) { return func() { b.add("the turn ends") }, nil }
+		stop := b.start(t.Context())
+		b.queue.send("m", plain)
+		time.Sleep(time.Second)
+		stop()
+		if list := b.list(); slices.Index(list, "the turn ends") != slices.Index(list, "dead letter m not_permitted")-1 {
+			t.Errorf("%q", list)
+		}
+	})
+}
+
 func TestWithoutADeadLetterQueueTheResultSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
@@ -154,6 +171,66 @@ func TestTheLastReceiptEndsInAResult(t *testing.T) {
 			t.Fatalf("%q", b.list())
 		}
 	})
+}
+
+// A stop that cuts the look-ups after an ambiguous answer short leaves it open
+// what EC2 made, at the last receipt too: it is the next start that can tell.
+func TestTheLastReceiptDoesNotEndALookUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		b.runner.run = func(_ context.Context, job snapshot.Job) snapshot.Outcome {
+			cancel()
+			return snapshot.Outcome{Result: made(job, messages.Failed, messages.ReasonSnapshotAmbiguous), Again: true}
+		}
+		b.queue.send("m", plain)
+		b.queue.messages[0].MaxReceives = 1
+		stop := b.start(ctx)
+		time.Sleep(time.Minute)
+		stop()
+		b.expect(t, "receive m#1", "run r", "extend m#1 5s")
+	})
+}
+
+// That the journal could not be read when the message came for the last time
+// does not replace what it knows: somebody hears of it, and that is all. A request
+// that it knows nothing of is finished with it.
+func TestTheLastReceiptReplacesNothing(t *testing.T) {
+	for name, known := range map[string]bool{"finished before": true, "new": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				var first *messages.Result
+				if known {
+					first = b.finish("r", "nightly", messages.Succeeded, "")
+				}
+				b.journal.loadErr = errors.New("input/output error")
+				b.queue.send("m", plain)
+				b.queue.messages[0].MaxReceives = 1
+				stop := b.start(t.Context())
+				time.Sleep(10 * time.Second)
+				stop()
+				b.expect(t, "receive m#1", "publish failed internal", "published", "extend m#1 30s")
+
+				b.journal.loadErr = nil
+				stop = b.resume(t, nil)
+				time.Sleep(time.Minute)
+				stop()
+				if _, kept := b.handler.memory.of("r"); kept {
+					t.Error("it is kept for ever")
+				}
+				switch got := b.journal.entries["r"].Result; {
+				case known && got != first:
+					t.Errorf("a request that succeeded is now %s: %s", got.Status, got.Message)
+				case !known && got.Reason != messages.ReasonInternal:
+					t.Errorf("%+v", got)
+				}
+				if n := len(b.topic.results()); n != 1 {
+					t.Errorf("%d results", n)
+				}
+			})
+		})
+	}
 }
 
 func TestGrowingWaitsAreJitteredAndBounded(t *testing.T) {

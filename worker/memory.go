@@ -29,16 +29,12 @@ type unsaved struct {
 	result    *messages.Result
 	owed      []snapshot.PendingTags
 	messageID string
+	undecided bool // see decision
 }
 
 type rejected struct {
 	messageID string
 	result    *messages.Result
-}
-
-// usesID says whether a result uses up its request id.
-func usesID(r *messages.Result) bool {
-	return !r.DryRun && r.RequestID != "" && r.Status != messages.Rejected && r.Status != messages.Skipped
 }
 
 func limit[T any](s []T) []T {
@@ -53,8 +49,8 @@ func (m *memory) notSaved(dec decision) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := dec.result
-	if usesID(r) && m.index(r.RequestID) < 0 {
-		m.unsaved = limit(append(m.unsaved, unsaved{r, dec.owed, dec.messageID}))
+	if r.UsesID() && m.index(r.RequestID) < 0 {
+		m.unsaved = limit(append(m.unsaved, unsaved{r, dec.owed, dec.messageID, dec.undecided}))
 	}
 }
 

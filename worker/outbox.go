@@ -36,6 +36,7 @@ type Outbox struct {
 	mu      sync.Mutex
 	wake    chan struct{}
 	claimed map[string]bool
+	taken   map[string]bool // what SNS has, and the journal would not let go of
 
 	// Run's own.
 	problem string               // what check said last
@@ -107,6 +108,30 @@ func (o *Outbox) isClaimed(eventID string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.claimed[eventID]
+}
+
+// took notes that SNS has an event, and whether it is left in the journal: a disk
+// that takes no change must not have it published for as long as that lasts.
+func (o *Outbox) took(eventID string, left bool) {
+	if o == nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !left {
+		delete(o.taken, eventID)
+		return
+	}
+	if o.taken == nil {
+		o.taken = map[string]bool{}
+	}
+	o.taken[eventID] = true
+}
+
+func (o *Outbox) isTaken(eventID string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.taken[eventID]
 }
 
 func (o *Outbox) waker() chan struct{} {
@@ -185,13 +210,15 @@ func (o *Outbox) check() {
 func (o *Outbox) publish(ctx context.Context, r *messages.Result) error {
 	o.Monitor.Expect(LoopOutbox, "publishing", o.PublishTimeout+slack)
 	log := o.Log.With().Str("event_id", r.EventID).Str("request_id", r.RequestID).Logger()
-	err := bounded(ctx, o.PublishTimeout, func(ctx context.Context) error { return o.Publisher.Publish(ctx, r) })
-	if err != nil {
-		log.Warn().Err(err).Msg("cannot publish a result that waits")
-		return err
+	if !o.isTaken(r.EventID) {
+		if err := bounded(ctx, o.PublishTimeout, func(ctx context.Context) error { return o.Publisher.Publish(ctx, r) }); err != nil {
+			log.Warn().Err(err).Msg("cannot publish a result that waits")
+			return err
+		}
 	}
-	if err := o.Journal.Published(r.EventID); err != nil {
-		log.Warn().Err(err).Msg("cannot take the published result out of the outbox: it will be published again")
+	err := o.Journal.Published(r.EventID)
+	if o.took(r.EventID, err != nil); err != nil {
+		log.Warn().Err(err).Msg("cannot take the published result out of the outbox: trying again")
 		return err
 	}
 	log.Info().Msg("published a result that had waited")

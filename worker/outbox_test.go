@@ -247,6 +247,32 @@ func TestTheOutboxChecksTheJournal(t *testing.T) {
 	})
 }
 
+// A disk that became read-only keeps the entries of what SNS has: nobody is to
+// be woken by the same failure every five minutes.
+func TestWhatSNSHasIsNotPublishedAgainAndAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		_, start := b.outbox(nil)
+		b.journal.removeErr = errors.New("read-only file system")
+		b.wait("had waited", messages.Failed)
+		stop := start(t.Context())
+		defer stop()
+		time.Sleep(time.Second)
+		b.handle(request("r", ""))
+		time.Sleep(time.Hour)
+		if n := len(b.topic.results()); n != 2 {
+			t.Errorf("two results were published %d times", n)
+		}
+		b.journal.mu.Lock()
+		b.journal.removeErr = nil
+		b.journal.mu.Unlock()
+		time.Sleep(6 * time.Minute)
+		if left, _ := b.journal.Outbox(); len(left) != 0 || len(b.topic.results()) != 2 {
+			t.Errorf("%d entries are left, and %d were published", len(left), len(b.topic.results()))
+		}
+	})
+}
+
 type goneError struct{ code string }
 
 func (e goneError) Error() string     { return "no such snapshot" }

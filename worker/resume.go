@@ -92,9 +92,18 @@ func (s *Resumption) pass(ctx context.Context) error {
 	if turnErr != nil {
 		return turnErr
 	}
-	found, err = s.Handler.Journal.Unfinished()
+	var now []*Entry
+	for _, e := range found { // and not all again: the turn is for moments
+		known, loadErr := s.Handler.Journal.Load(e.RequestID)
+		switch {
+		case loadErr != nil:
+			err = errors.Join(err, loadErr)
+		case known.Result == nil && len(known.Attempts) > 0:
+			now = append(now, known)
+		}
+	}
 	end()
-	for _, e := range found {
+	for _, e := range now {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -190,5 +199,5 @@ func (s *Resumption) save(ctx context.Context, u unsaved) error {
 		end()
 		return nil
 	}
-	return s.Handler.conclude(ctx, s.Log, decision{result: u.result, owed: u.owed, messageID: u.messageID, repeated: true, end: end}).Err
+	return s.Handler.conclude(ctx, s.Log, decision{result: u.result, owed: u.owed, messageID: u.messageID, repeated: true, undecided: u.undecided, end: end}).Err
 }

@@ -167,6 +167,43 @@ func TestARunUnderWayIsLeftAlone(t *testing.T) {
 	})
 }
 
+// listedJournal says whether the requests are being listed, which may take seconds.
+type listedJournal struct {
+	*fakeJournal
+	list func()
+}
+
+func (j listedJournal) Unfinished() ([]*Entry, error) {
+	j.list()
+	return j.fakeJournal.Unfinished()
+}
+
+// While one has the turn, a `stillpoint snapshot` is refused as busy.
+func TestTheTurnIsForMoments(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.left("r", messages.SourceSQS, snapshot.Attempt{}) // left to its redelivery
+		var turns, lists atomic.Int32
+		var has atomic.Bool
+		b.runner.turn = func(context.Context) (func(), error) {
+			turns.Add(1)
+			has.Store(true)
+			return func() { has.Store(false) }, nil
+		}
+		b.handler.Journal = listedJournal{b.journal, func() {
+			if lists.Add(1); has.Load() {
+				t.Error("all requests are read within the turn")
+			}
+		}}
+		stop := b.resume(t, nil)
+		time.Sleep(90 * time.Second)
+		stop()
+		if turns.Load() != 2 || lists.Load() != 2 || has.Load() {
+			t.Errorf("%d turns, %d lists", turns.Load(), lists.Load())
+		}
+	})
+}
+
 // A redelivery settles the request while the look-ups of the resumption go on.
 func TestTheRedeliveryIsFaster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -50,6 +50,9 @@ func silence(p *config.Plan, stage string) time.Duration {
 		if p.MySQL != nil {
 			d += p.MySQL.LockTimeout + p.MySQL.LockSleep
 		}
+		if len(p.PostThaw) > 0 { // once more after the unlock, where max_hold cut it short
+			d += p.HookTimeout
+		}
 		return d
 	default:
 		return time.Hour + p.MaxHold

@@ -120,13 +120,20 @@ func (j *Journal) setAsideAll(owner string) error {
 func (j *Journal) moveAside(u unclaimed) error {
 	to := filepath.Join(j.dir, u.SetAside)
 	for _, name := range []string{outboxDir, requestsDir, sentDir, tagsDir, plansDir, instanceFile} {
-		err := os.Rename(filepath.Join(j.dir, name), filepath.Join(to, name))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		from := filepath.Join(j.dir, name)
+		if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := os.Mkdir(to, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("cannot set aside what another instance left in %s: %w", j.dir, err)
+		}
+		if err := os.Rename(from, filepath.Join(to, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("cannot set aside what another instance left in %s: %w", j.dir, err)
 		}
 	}
-	if err := errors.Join(syncDir(to), syncDir(j.dir)); err != nil {
-		return err
+	// Whoever has looked at what was set aside may have deleted it by now.
+	if err := errors.Join(ignoreMissing(syncDir(to)), syncDir(j.dir)); err != nil {
+		return fmt.Errorf("cannot set aside what another instance left in %s: %w", j.dir, err)
 	}
 	return &UnclaimedError{Dir: j.dir, Instance: j.options.InstanceID, Owner: u.Owner, SetAside: to}
 }

@@ -138,6 +138,26 @@ func TestSettingAsideIsMadeUpFor(t *testing.T) {
 	}
 }
 
+// Whoever tidies up before the claim keeps neither the worker from waiting for it nor the claim from succeeding.
+func TestWhatWasSetAsideMayBeDeleted(t *testing.T) {
+	dir := used(t, "i-0a")
+	u := refused(t, dir, "i-0b")
+	left := filepath.Join(dir, outboxDir) // as by a crash before the last step
+	ok(t, os.Rename(filepath.Join(u.SetAside, outboxDir), left))
+	ok(t, os.RemoveAll(u.SetAside))
+	refused(t, dir, "i-0b")
+	if _, err := os.Stat(left); err == nil {
+		t.Error("the owner's outbox is still there")
+	}
+	ok(t, os.RemoveAll(u.SetAside))
+	refused(t, dir, "i-0b")
+	_, err := Claim(dir, Options{InstanceID: "i-0b"})
+	ok(t, err)
+	if ids := eventIDs(t, open(t, dir, Options{InstanceID: "i-0b"})); len(ids) != 0 {
+		t.Errorf("it publishes %v of another instance", ids)
+	}
+}
+
 // A crash between the two steps of a claim.
 func TestAClaimIsMadeUpFor(t *testing.T) {
 	dir := used(t, "i-0a")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -171,6 +172,36 @@ func TestOldEntriesArePruned(t *testing.T) {
 	}
 	if ids := eventIDs(t, j); len(ids) != 1 {
 		t.Errorf("what waits was pruned by its age: %v", ids)
+	}
+}
+
+// An instance that was stopped for a month comes back: what it owes has not
+// been tried since, and nobody else knows what it had begun.
+func TestAHostThatWasOffForgetsNothingThatItOwes(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	now := time.Now()
+	o := Options{Now: func() time.Time { return now }}
+	j := open(t, dir, o)
+	ok(t, j.Finish(result("done", "a-0", messages.Failed, now), []snapshot.PendingTags{{SnapshotID: "snap-1", Tags: map[string]string{"k": "v"}}}))
+	ok(t, j.Record(delivery("begun", "nightly"), "m-1").Intend(ctx, "a-1", []string{"vol-1"}))
+
+	now = now.Add(40 * 24 * time.Hour)
+	j = open(t, dir, o)
+	if ids := eventIDs(t, j); len(ids) != 1 {
+		t.Errorf("the result was dropped before SNS was asked: %v", ids)
+	}
+	if left, err := j.Owed(); err != nil || len(left) != 1 {
+		t.Errorf("the tags were dropped before EC2 was asked: %v, %v", left, err)
+	}
+	if ids := unfinished(t, j); !slices.Equal(ids, []string{"begun"}) {
+		t.Errorf("nobody will ever hear what became of the attempt: %v", ids)
+	}
+	now = now.Add(36 * time.Hour) // and a day later AWS has had its chance
+	if ids := eventIDs(t, j); len(ids) != 0 {
+		t.Errorf("kept for ever: %v", ids)
+	}
+	if ids := unfinished(t, j); !slices.Equal(ids, []string{"begun"}) {
+		t.Errorf("%v", ids)
 	}
 }
 

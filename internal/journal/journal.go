@@ -31,7 +31,8 @@ type Options struct {
 	// Region is noted beside InstanceID.
 	Region string
 	// KeepResults is for how long a result waits that SNS does not take; it is
-	// dropped then, with an error in the log. Zero: 14 days.
+	// dropped then, with an error in the log, but not within a day of Open, so
+	// that what a host that was off has kept is tried first. Zero: 14 days.
 	KeepResults time.Duration
 	// BootID tells one run of the kernel from another; "": the kernel's own.
 	BootID string
@@ -87,7 +88,7 @@ func Open(dir string, o Options) (*Journal, error) {
 	defer j.mu.Unlock()
 	j.behind = true
 	err = j.catchUp()
-	j.prune()
+	j.prune(false)
 	if err != nil { // on a full disk, what can be read can be published all the same
 		j.options.Log.Error().Err(err).Msg("cannot repair the journal yet: trying again whenever it is used")
 	}

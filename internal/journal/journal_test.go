@@ -220,6 +220,21 @@ func TestWhatDoesNotUseUpAnID(t *testing.T) {
 	}
 }
 
+func TestASuccessAheadOfTheClockDoesNotStand(t *testing.T) {
+	j := open(t, filepath.Join(t.TempDir(), "state"), Options{})
+	now := time.Now().UTC().Truncate(time.Second)
+	for i, step := range []struct{ at, want time.Time }{
+		{now.Add(24 * time.Hour), now.Add(24 * time.Hour)}, {now.Add(-time.Hour), now.Add(-time.Hour)}, {now.Add(-2 * time.Hour), now.Add(-time.Hour)},
+	} {
+		r := result("r"+string(rune('0'+i)), "a", messages.Succeeded, step.at)
+		r.FinishedAt = step.at
+		ok(t, j.Finish(r, nil))
+		if got, err := j.LastSuccess("nightly"); err != nil || !got.Equal(step.want) {
+			t.Errorf("after %s: %s, %v", step.at, got, err)
+		}
+	}
+}
+
 func TestRequeueWaitsOnce(t *testing.T) {
 	j := open(t, filepath.Join(t.TempDir(), "state"), Options{})
 	r := result("r", "a-1", messages.Succeeded, time.Now())

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -26,11 +25,6 @@ type waiting struct {
 	Again bool `json:"again,omitzero"`
 }
 
-// usesID says whether a result uses up its request id.
-func usesID(r *messages.Result) bool {
-	return !r.DryRun && r.RequestID != "" && r.Status != messages.Rejected && r.Status != messages.Skipped
-}
-
 // Finish implements worker.Journal.
 func (j *Journal) Finish(r *messages.Result, owed []snapshot.PendingTags) error {
 	j.mu.Lock()
@@ -38,11 +32,11 @@ func (j *Journal) Finish(r *messages.Result, owed []snapshot.PendingTags) error 
 	if err := j.catchUp(); err != nil {
 		return err
 	}
-	if !usesID(r) && len(owed) == 0 {
+	if !r.UsesID() && len(owed) == 0 {
 		return j.enqueueWithin(waiting{Result: r}, false)
 	}
 	// Before anything is written: can what is known be read?
-	if usesID(r) {
+	if r.UsesID() {
 		q, err := j.load(r.RequestID)
 		if err != nil && !errors.As(err, new(*CorruptError)) {
 			return err
@@ -56,7 +50,7 @@ func (j *Journal) Finish(r *messages.Result, owed []snapshot.PendingTags) error 
 	j.behind = true
 	err := j.enqueueWithin(waiting{Result: r, Owed: owed}, true)
 	if j.options.Now().Sub(j.pruned) > pruneEvery {
-		j.prune()
+		j.prune(true)
 	}
 	return err
 }
@@ -160,7 +154,7 @@ func (j *Journal) Outbox() ([]*messages.Result, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.options.Now().Sub(j.pruned) > pruneEvery {
-		j.prune()
+		j.prune(true)
 	}
 	var results []*messages.Result
 	err := j.each(func(_ string, _ int64, w *waiting) error {
@@ -219,7 +213,7 @@ func (j *Journal) catchUp() error {
 }
 
 func (j *Journal) carryOver(t int64, w *waiting) error {
-	if usesID(w.Result) {
+	if w.Result.UsesID() {
 		q, err := j.load(w.Result.RequestID)
 		if errors.As(err, new(*CorruptError)) {
 			j.options.Log.Error().Err(err).Msg("what was known of a request is lost; its result is recorded anew")
@@ -253,24 +247,6 @@ func (j *Journal) carryOver(t int64, w *waiting) error {
 		return j.forget(q)
 	}
 	return j.owe(w.Owed)
-}
-
-// giveUp drops an entry that SNS has not taken for KeepResults. What the other
-// files must still learn from it is not dropped.
-func (j *Journal) giveUp(name string, now time.Time) {
-	stamp, _, _ := strings.Cut(name, "-")
-	t, err := strconv.ParseInt(stamp, 10, 64)
-	if err != nil || j.behind || now.Sub(time.Unix(0, t)) < j.options.KeepResults {
-		return
-	}
-	path := j.path(outboxDir, name)
-	log := j.options.Log.Error()
-	var w waiting
-	if read(path, &w) == nil && w.Result != nil {
-		log.Str("request_id", w.Result.RequestID).Str("status", string(w.Result.Status)).Str("event_id", w.Result.EventID)
-	}
-	log.Err(remove(path)).Str("entry", name).Time("since", time.Unix(0, t).UTC()).
-		Msg("SNS has not taken a result for too long: it is dropped, and was never published; look at the topic and at sns:Publish")
 }
 
 // makeRoom keeps the outbox within its bound: successes go first, failures

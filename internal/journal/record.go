@@ -19,11 +19,7 @@ const (
 	sent    = '1'
 )
 
-const (
-	tmpKept     = time.Hour
-	pruneEvery  = 24 * time.Hour
-	maxAttempts = 100 // of one request, in its file; the pipeline stops at two
-)
+const maxAttempts = 100 // of one request, in its file; the pipeline stops at two
 
 // record implements snapshot.Record for one run.
 type record struct {

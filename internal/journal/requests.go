@@ -81,15 +81,39 @@ func (j *Journal) entry(q *request) *worker.Entry {
 	return e
 }
 
-// Unfinished implements worker.Journal.
+// Unfinished implements worker.Journal. Others may use the journal while it
+// reads, which takes seconds for a month of requests, and minutes on a slow disk.
 func (j *Journal) Unfinished() ([]*worker.Entry, error) {
+	names, err := j.begun()
+	if err != nil {
+		return nil, err
+	}
+	var found []*worker.Entry
+	var errs []error
+	for _, name := range names {
+		e, err := j.unfinished(name)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		if e != nil {
+			found = append(found, e)
+		}
+	}
+	slices.SortFunc(found, func(a, b *worker.Entry) int {
+		return a.Attempts[0].StartedAt.Compare(b.Attempts[0].StartedAt)
+	})
+	return found, errors.Join(errs...)
+}
+
+// begun names the files of all requests, where one may be without a result. An
+// attempt has its byte until its request is finished: where there is none the
+// requests need not be read. The first time they are all the same.
+func (j *Journal) begun() ([]string, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if err := j.catchUp(); err != nil {
 		return nil, err
 	}
-	// An attempt has its byte until its request is finished: where there is none
-	// the requests need not be read. The first time they are all the same.
 	bytes, err := os.ReadDir(filepath.Join(j.dir, sentDir))
 	if err == nil && len(bytes) == 0 && j.searched {
 		return nil, nil
@@ -98,24 +122,19 @@ func (j *Journal) Unfinished() ([]*worker.Entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the requests: %w", err)
 	}
-	var found []*worker.Entry
-	var errs []error
-	for _, name := range names {
-		var q request
-		err := read(j.path(requestsDir, name), &q)
-		switch {
-		case errors.Is(err, fs.ErrNotExist): // pruned by another process
-		case err != nil:
-			errs = append(errs, err)
-		case q.Result == nil && len(q.Attempts) > 0 && name == digest(q.RequestID)+suffix:
-			found = append(found, j.entry(&q))
-		}
-	}
-	slices.SortFunc(found, func(a, b *worker.Entry) int {
-		return a.Attempts[0].StartedAt.Compare(b.Attempts[0].StartedAt)
-	})
 	j.searched = true
-	return found, errors.Join(errs...)
+	return names, nil
+}
+
+// unfinished reads one file; nil: the request has a result, or is gone.
+func (j *Journal) unfinished(name string) (*worker.Entry, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	q, err := unsettled(j.path(requestsDir, name))
+	if q == nil || name != digest(q.RequestID)+suffix {
+		return nil, err
+	}
+	return j.entry(q), nil
 }
 
 // load returns an empty request where there is no file.
@@ -173,48 +192,4 @@ func (j *Journal) forget(q *request) error {
 		}
 	}
 	return remove(paths...)
-}
-
-// prune removes what is older than Keep, and what crashes left behind. What it
-// cannot remove is reported and left to the next time.
-func (j *Journal) prune() {
-	now := j.options.Now()
-	j.pruned = now
-	for _, folder := range []string{requestsDir, sentDir, outboxDir, tagsDir, plansDir} {
-		entries, err := os.ReadDir(filepath.Join(j.dir, folder))
-		if err != nil {
-			j.options.Log.Warn().Err(err).Msg("cannot look for old entries of the journal")
-			continue
-		}
-		removed := 0
-		for _, e := range entries {
-			info, err := e.Info()
-			if err != nil {
-				continue // gone already
-			}
-			age := now.Sub(info.ModTime())
-			isRecord := filepath.Ext(e.Name()) == suffix
-			switch {
-			case len(e.Name()) > len(tmpPrefix) && e.Name()[:len(tmpPrefix)] == tmpPrefix:
-				if age < tmpKept { // another process may be writing it
-					continue
-				}
-			case isRecord && folder == plansDir: // never by age
-				continue
-			case isRecord && folder == outboxDir:
-				j.giveUp(e.Name(), now)
-				continue
-			case age < j.options.Keep:
-				continue
-			}
-			if err := os.Remove(j.path(folder, e.Name())); err != nil {
-				j.options.Log.Warn().Err(err).Msg("cannot remove an old entry of the journal")
-				continue
-			}
-			removed++
-		}
-		if removed > 0 {
-			j.options.Log.Info().Str("folder", folder).Int("removed", removed).Msg("removed old entries of the journal")
-		}
-	}
 }

@@ -102,10 +102,14 @@ func full(err error) bool {
 func (j *Journal) Check() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if err := j.catchUp(); err != nil {
-		return err
+	err := j.catchUp()
+	if err == nil {
+		// With the room kept nothing would be written that could fail.
+		if err := unix.Access(j.dir, unix.W_OK); errors.Is(err, unix.EROFS) {
+			return fmt.Errorf("cannot write to %s: %w: remount it, and look at the kernel's log for why it was made so", j.dir, err)
+		}
+		err = j.keepRoom()
 	}
-	err := j.keepRoom()
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w (is it still mounted?)", err)
 	}

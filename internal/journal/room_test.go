@@ -2,9 +2,13 @@ package journal
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"stillpoint/internal/snapshot"
 	"stillpoint/messages"
@@ -72,5 +76,28 @@ func TestWhatFollowsTheWindowFindsRoom(t *testing.T) {
 			ok(t, j.Check())
 			ok(t, j.Record(delivery("s", "nightly"), "m-2").Intend(ctx, "a-2", nil))
 		})
+	}
+}
+
+// The kernel makes a file system read-only when its device fails.
+func TestADiskThatIsReadOnlyIsNotWell(t *testing.T) {
+	disk := SmallDisk(t, "tmpfs")
+	j := open(t, filepath.Join(disk, "state"), Options{})
+	ok(t, j.Check())
+	ok(t, unix.Mount("", disk, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	if err := j.Check(); !errors.Is(err, unix.EROFS) {
+		t.Errorf("a read-only disk is well: %v", err)
+	}
+	ok(t, unix.Mount("", disk, "", unix.MS_REMOUNT, ""))
+	ok(t, j.Check())
+}
+
+func TestADirectoryThatIsGone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	j := open(t, dir, Options{})
+	ok(t, os.Rename(dir, dir+"-unmounted"))
+	ok(t, os.Mkdir(dir, 0o700)) // the mount point
+	if err := j.Check(); err == nil || !strings.Contains(err.Error(), "mounted?") {
+		t.Errorf("%v", err)
 	}
 }

@@ -5,12 +5,15 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"stillpoint/messages"
+	"stillpoint/worker"
 )
 
 func unfinished(t *testing.T, j *Journal) []string {
@@ -110,5 +113,46 @@ func TestWhenItWasSent(t *testing.T) {
 	ok(t, err)
 	if at := e.Attempts[0].SentAt; at.Before(before.Add(-time.Millisecond)) || time.Since(at) > time.Minute {
 		t.Errorf("settled: %s", at)
+	}
+}
+
+// A month of requests takes its time to read: nobody is to wait for all of it.
+func TestTheJournalIsFreeWhileTheRequestsAreRead(t *testing.T) {
+	j := open(t, memoryDir(t), Options{})
+	ok(t, j.Record(delivery("begun", "nightly"), "m-1").Intend(ctx, "a-1", []string{"vol-1"}))
+	const files = 6 // each of them is read for as long as the test wants
+	fifo := func(i int) string { return j.path(requestsDir, strconv.Itoa(i)+suffix) }
+	for i := range files {
+		ok(t, unix.Mkfifo(fifo(i), 0o600))
+	}
+	feed := func(i int) { ok(t, os.WriteFile(fifo(i), []byte("x"), 0)) } // returns when it is being read
+
+	all, other := make(chan []*worker.Entry), make(chan error)
+	go func() {
+		found, _ := j.Unfinished()
+		all <- found
+	}()
+	feed(0)
+	go func() {
+		_, err := j.LastSuccess("nightly")
+		other <- err
+	}()
+	for i := 1; i < files-1; i++ {
+		time.Sleep(10 * time.Millisecond) // so that the lock is handed on to who has waited for long
+		feed(i)
+	}
+	select {
+	case err := <-other:
+		ok(t, err)
+	case <-time.After(10 * time.Second):
+		t.Error("the journal is locked until all requests are read")
+		feed(files - 1)
+		<-other
+		<-all
+		return
+	}
+	feed(files - 1)
+	if found := <-all; len(found) != 1 || found[0].RequestID != "begun" {
+		t.Errorf("%+v", found)
 	}
 }

@@ -3,6 +3,7 @@ package metrics
 
 import (
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,6 +31,9 @@ type Metrics struct {
 	oldest      prometheus.GaugeFunc
 	oldestAt    *since
 	held        prometheus.Gauge
+
+	mu        sync.Mutex
+	successes map[string]time.Time // by plan
 }
 
 // windowBuckets are seconds: what is ours in the window is milliseconds, EC2's
@@ -38,7 +42,7 @@ var windowBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .2, .3, .5,
 
 // New makes them.
 func New(version string) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), oldestAt: &since{}}
+	m := &Metrics{registry: prometheus.NewRegistry(), oldestAt: &since{}, successes: map[string]time.Time{}}
 	histogram := func(name, help string, labels ...string) *prometheus.HistogramVec {
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: windowBuckets}, labels)
 	}
@@ -94,11 +98,17 @@ func (m *Metrics) Frozen(on bool) {
 	}
 }
 
-// LastSuccess tells of a success that was before this start; zero: none.
+// LastSuccess tells of a success, also of one that was before this start; zero:
+// none. One that is older than what is known changes nothing, unless that is
+// ahead of the clock.
 func (m *Metrics) LastSuccess(plan string, at time.Time) {
-	if !at.IsZero() {
-		m.lastSuccess.WithLabelValues(plan).Set(float64(at.UnixMilli()) / 1000)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if known := m.successes[plan]; at.IsZero() || !at.After(known) && !known.After(time.Now()) {
+		return
 	}
+	m.successes[plan] = at
+	m.lastSuccess.WithLabelValues(plan).Set(float64(at.UnixMilli()) / 1000)
 }
 
 func (m *Metrics) finished(r *messages.Result) {

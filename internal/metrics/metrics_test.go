@@ -173,6 +173,30 @@ func TestLastSuccessBeforeThisStart(t *testing.T) {
 	}
 }
 
+// What a dead run owed is settled after a newer success, and a clock that was
+// wrong for a moment must not silence the alarm on the absence of success.
+func TestTheLastSuccessIsTheNewest(t *testing.T) {
+	m := New("v")
+	now := time.Now().Truncate(time.Second)
+	for _, step := range []struct{ told, want time.Time }{
+		{now.Add(-time.Hour), now.Add(-time.Hour)},
+		{now.Add(-2 * time.Hour), now.Add(-time.Hour)},
+		{now.Add(24 * time.Hour), now.Add(24 * time.Hour)},
+		{now, now},
+	} {
+		m.LastSuccess("nightly", step.told)
+		got, err := m.registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range got {
+			if f.GetName() == "stillpoint_last_success_timestamp_seconds" && f.GetMetric()[0].GetGauge().GetValue() != float64(step.want.Unix()) {
+				t.Errorf("after %s: %s", step.told, f)
+			}
+		}
+	}
+}
+
 func TestHealth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()

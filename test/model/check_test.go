@@ -125,15 +125,18 @@ func (w *world) provable(r *messages.Result) {
 func (w *world) idle(l *life) string {
 	waiting, err := l.journal.Outbox()
 	owed, err2 := l.journal.Owed()
+	open, err3 := l.journal.Unfinished() // the look-ups for several take minutes each, one after the other
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case err != nil || err2 != nil:
+	case err != nil || err2 != nil || err3 != nil:
 		return "the journal cannot be read"
 	case len(waiting) > 0:
 		return "results wait in the outbox"
 	case len(owed) > 0:
 		return "tags are owed"
+	case len(open) > 0:
+		return "a request was begun and has no result"
 	case w.turn != nil:
 		return "a request runs"
 	}
