@@ -25,6 +25,8 @@ func (f *Freezer) settleLeftover(ctx context.Context) (notes []string, err error
 	switch {
 	case errors.As(err, &active):
 		return nil, refuse("%s: wait for its end, or run stillpoint thaw", active.Error())
+	case errors.As(err, new(*hookFailedError)): // no reason to do without this run's set
+		notes = append(notes, "left behind by an older run: "+err.Error())
 	case err != nil:
 		return nil, &snapshot.RefusedError{Sentence: "what an older run has left behind cannot be cleaned up: run stillpoint thaw", Err: err}
 	}

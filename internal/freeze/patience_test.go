@@ -143,6 +143,29 @@ func TestSettleOwesWhatWasCutShort(t *testing.T) {
 	wantNoRecord(t, dir)
 }
 
+// TestArmWhereADeadRunsHookFails: nothing is frozen, so it is told, and no reason
+// to do without the set of this run.
+func TestArmWhereADeadRunsHookFails(t *testing.T) {
+	d, dir := newDisk(t, "xfs", t.TempDir()), t.TempDir()
+	boot, err := bootID()
+	must(t, err)
+	a := &account{BootID: boot, entries: []entry{{Mount: "/none"}}}
+	a.PostThaw.Command, a.PostThaw.Timeout = []string{"/bin/echo"}, "1m0s"
+	r, err := newRecord(dir, a)
+	must(t, err)
+	if errno := r.setOwed(true); errno != 0 {
+		t.Fatal(errno)
+	}
+	r.close()
+	c := config(t)
+	c.RuntimeDir = dir
+	c.RunHook = func(context.Context, Owed) error { return errors.New("no such queue") }
+	g := arm(t, c, d)
+	if notes := strings.Join(g.Report().Notes, "\n"); !strings.Contains(notes, "no such queue") {
+		t.Errorf("the notes are %q", notes)
+	}
+}
+
 // TestSettleUnknownNamesTheWayOut: what cannot be told to be the same is left
 // to a person, and so is the record, which stands in the way until then.
 func TestSettleUnknownNamesTheWayOut(t *testing.T) {

@@ -216,8 +216,20 @@ func (s *settler) payHook(ctx context.Context, r *record, a *account) error {
 	// Once: one that fails would else stand in the way of every further run.
 	_ = r.setOwed(false)
 	if err != nil {
-		return fmt.Errorf("nothing is frozen, but the command that was owed since the thaw (post_thaw) failed, and is not run again: %q: %w", command, err)
+		return &hookFailedError{command, err}
 	}
 	s.note("ran the command that was owed since the thaw (post_thaw): %q", command)
 	return nil
 }
+
+// hookFailedError says that a command which was owed has failed. Nothing else is left.
+type hookFailedError struct {
+	command []string
+	err     error
+}
+
+func (e *hookFailedError) Error() string {
+	return fmt.Sprintf("nothing is frozen, but the command that was owed since the thaw (post_thaw) failed, and is not run again: %q: %v", e.command, e.err)
+}
+
+func (e *hookFailedError) Unwrap() error { return e.err }

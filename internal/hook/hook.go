@@ -129,6 +129,11 @@ func (c *Command) Run(ctx context.Context) (output string, err error) {
 		return "", c.verdict(e.err)
 	case <-ctx.Done():
 	}
+	select {
+	case e := <-ended: // in the same moment; its group's number may be another one's by now
+		return "", c.verdict(e.err)
+	default:
+	}
 	kill(pid)
 	late := fmt.Errorf("%s and its children were killed: %w", c.Argv[0], errTimeout(ctx, c.Timeout))
 	select {

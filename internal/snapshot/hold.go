@@ -165,7 +165,7 @@ func (a *attempt) window(ctx context.Context) error {
 		w.freezing = a.now()
 		w.freezeErr = a.stage("freeze", func() error { return a.guard.Freeze(held, w.deadline) })
 		if w.freezeErr != nil {
-			w.late = !a.now().Before(w.deadline)
+			w.late = errors.Is(w.freezeErr, context.DeadlineExceeded) || !a.now().Before(w.deadline)
 			return w.freezeErr
 		}
 	}

@@ -260,7 +260,7 @@ func (a *attempt) mayTryAgain() bool {
 // the message is no longer ours. It returns false for use in a chain of steps.
 func (a *attempt) interrupted(ctx context.Context) bool {
 	a.again = a.mayTryAgain()
-	a.fail(messages.ReasonInterrupted, "%s before anything was locked; no snapshots were made; send the request again if it is still wanted", stopWords(ctx))
+	a.fail(messages.ReasonInterrupted, "%s while nothing was locked; no snapshots were made; send the request again if it is still wanted", stopWords(ctx))
 	return false
 }
 
