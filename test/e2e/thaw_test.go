@@ -60,7 +60,7 @@ func TestBothKilledInsideTheWindow(t *testing.T) {
 				}
 				t.Logf("it says:\n%s", out)
 			} else {
-				w = work(t, ctx, s)
+				work(t, ctx, s)
 			}
 			await(t, ctx, "the probe's next line", func() bool { return p.lines.Load() > stuck+1 })
 			t.Logf("a plain writer got on %s after %s was begun", time.Since(at), by)
@@ -74,7 +74,7 @@ func TestBothKilledInsideTheWindow(t *testing.T) {
 				if code != 0 || !strings.Contains(out, "there is no record") {
 					t.Errorf("once more: exit %d, %s", code, out)
 				}
-				w = work(t, ctx, s)
+				work(t, ctx, s)
 			}
 			await(t, ctx, "the late set", func() bool { return len(sets(t, ctx, s)["both"]) == 1 })
 			// No redelivery is waited for: the start settles it.
