@@ -297,6 +297,27 @@ func TestReady(t *testing.T) {
 	}
 }
 
+// A guardian that is stopped before it can freeze is not waited for until the deadline.
+func TestGuardianStoppedBeforeTheFreeze(t *testing.T) {
+	d := newDisk(t, "xfs", t.TempDir())
+	c := config(t)
+	c.AnswerWithin = 300 * time.Millisecond
+	g := arm(t, c, d)
+	must(t, unix.Kill(g.Report().Guardian, unix.SIGSTOP))
+	from := bootNow()
+	err := g.Freeze(t.Context(), in(30*time.Second))
+	if err == nil || !strings.Contains(err.Error(), "did not answer") {
+		t.Errorf("Freeze = %v, want that it did not answer", err)
+	}
+	if took := time.Duration(bootNow() - from); took > 10*time.Second {
+		t.Errorf("that took %v", took)
+	}
+	if d.isFrozen(t) {
+		t.Error("frozen")
+	}
+	must(t, g.Close())
+}
+
 func TestGuardianStopped(t *testing.T) {
 	d := newDisk(t, "xfs", t.TempDir())
 	w := d.startWriter(t)

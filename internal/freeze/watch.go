@@ -96,7 +96,7 @@ func (g *Guard) backstop() {
 		go g.rescue("it did not thaw at the deadline")
 		return
 	}
-	g.ask()
+	g.send(kindThaw)
 	_ = setTimer(g.timer, bootNow()+int64(g.answerWithin))
 }
 

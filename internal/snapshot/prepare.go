@@ -237,10 +237,10 @@ func (a *attempt) beforeTry(ctx context.Context, try int) error {
 	if err != nil {
 		return cannotFlush(ctx, err)
 	}
-	if err := a.guardReady(ctx); err != nil {
+	if err := a.stage("ready", func() error { return a.session.Ready(ctx, a.Plan.MaxHold) }); err != nil {
 		return err
 	}
-	return a.stage("ready", func() error { return a.session.Ready(ctx, a.Plan.MaxHold) })
+	return a.guardReady(ctx)
 }
 
 func cannotFlush(ctx context.Context, err error) error {

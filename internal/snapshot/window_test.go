@@ -37,7 +37,7 @@ var healthy = []string{
 	"Progress intent", "Record.Intend",
 	"Progress lock",
 	"Guard.Settle", "Lease.Cover", "EBS.Warm", "EBS.Find",
-	"Session.Settle", "Progress flush", "Guard.Ready", "Session.Ready",
+	"Session.Settle", "Progress flush", "Session.Ready", "Guard.Ready",
 	"Session.Lock", "Session.Coordinates",
 	"Guard.Freeze", "Record.Sending", "EBS.Create", "Guard.Thaw",
 	"Session.Coordinates", "Session.Verify", "Session.Unlock",
