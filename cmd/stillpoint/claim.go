@@ -49,6 +49,9 @@ func (c claimCommand) Run(ctx context.Context, g *globals) error {
 		return hostError(err)
 	}
 	switch {
+	case found.Back:
+		_, err = fmt.Fprintf(g.out, "%s may answer its queue now: its own state, which had been set aside in %s, is in use again. What %s left meanwhile is set aside in %s.\n",
+			id.InstanceID, f.StateDir, orWord(found.Owner, "another instance"), found.SetAside)
 	case found.SetAside != "":
 		owner := "another instance, nobody can say which,"
 		if found.Owner != "" {

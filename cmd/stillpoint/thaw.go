@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -50,12 +51,18 @@ func runHook(ctx context.Context, o freeze.Owed) error {
 // Run settles the record once.
 func (c thawCommand) Run(ctx context.Context, g *globals) error {
 	dir := c.RuntimeDir
-	if dir == "" {
+	if dir != "" {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return coded(exitUsage, fmt.Errorf("there is no %s: name the runtime_dir of the worker", dir))
+		}
+	} else {
 		dir = defaultRuntimeDir
 		f, err := config.Load(g.configPath())
 		switch {
 		case err == nil:
 			dir = f.RuntimeDir
+		case g.Config != "" && errors.Is(err, fs.ErrNotExist):
+			return coded(exitConfig, fmt.Errorf("%w; name the worker's runtime_dir by --runtime-dir", err))
 		case g.Config != "" || !errors.Is(err, fs.ErrNotExist):
 			dir = orWord(runtimeDirLine(g.configPath()), dir)
 			_, _ = fmt.Fprintf(g.err, "stillpoint: note: the file cannot be used, looking in %s: %v\n", dir, err)
@@ -71,7 +78,7 @@ func (c thawCommand) Run(ctx context.Context, g *globals) error {
 		_, _ = fmt.Fprintln(g.out, line)
 	}
 	if damaged, _ := filepath.Glob(filepath.Join(dir, freeze.RecordName+".damaged-*")); len(damaged) > 0 && err == nil {
-		_, _ = fmt.Fprintf(g.err, "stillpoint: note: a damaged record is kept in %s: what it names may hang; where all is well, remove it\n", damaged[0])
+		return fmt.Errorf("a damaged record is kept in %s: what it names may be frozen, so look whether it hangs (fsfreeze --unfreeze MOUNT), and remove the file when all is well", strings.Join(damaged, ", "))
 	}
 	switch {
 	case err != nil:

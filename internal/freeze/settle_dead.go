@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -59,11 +62,27 @@ func closed() <-chan struct{} {
 
 // setAside renames a record that is damaged, so that it does not stand in the way.
 func (s *settler) setAside(r *record, what error) error {
-	aside := RecordName + ".damaged-" + time.Now().UTC().Format("20060102T150405Z")
+	aside := RecordName + ".damaged-" + time.Now().UTC().Format("20060102T150405.000000000Z")
 	if err := unix.Renameat(r.dir, RecordName, r.dir, aside); err != nil {
 		return fmt.Errorf("the freeze record %s is damaged (%w), and cannot be set aside: %w", s.path(), what, err)
 	}
-	return fmt.Errorf("the freeze record %s was damaged: %w; it is kept as %s: look there for other mount points, and where one hangs, run fsfreeze --unfreeze on it", s.path(), what, aside)
+	return fmt.Errorf("the freeze record %s was damaged: %w; it is kept as %s: where %s hangs, run fsfreeze --unfreeze on it, and remove that file when all is well", s.path(), what, aside, r.mountsIn())
+}
+
+// mountPattern finds mount points in a record, wherever it was cut short.
+var mountPattern = regexp.MustCompile(`"mount": ?"([^"]+)"`)
+
+// mountsIn names the mount points that can still be read in a damaged record.
+func (r *record) mountsIn() string {
+	text, _ := io.ReadAll(io.NewSectionReader(preader(r.fd), 0, maxRecord))
+	var names []string
+	for _, m := range mountPattern.FindAllSubmatch(text, -1) {
+		names = append(names, string(m[1]))
+	}
+	if len(names) == 0 {
+		return "a mount point of a plan"
+	}
+	return strings.Join(names, " or ")
 }
 
 // thawAll thaws what the record names, until nothing of it is owed and whoever

@@ -40,7 +40,8 @@ type UnclaimedError struct {
 	Dir, Instance string
 	// Owner is whose it was; "" where nobody can say.
 	Owner string
-	// SetAside is where the owner's journal and outbox are now.
+	// SetAside is where the owner's journal and outbox are now; "" where
+	// Options.KeepForeign left them in their place.
 	SetAside string
 }
 
@@ -48,6 +49,9 @@ func (e *UnclaimedError) Error() string {
 	owner := "instance " + e.Owner
 	if e.Owner == "" {
 		owner = "an instance that nobody can name"
+	}
+	if e.SetAside == "" {
+		return fmt.Sprintf("%s belongs to %s and this is %s: correct instance_id, if that is wrong; on a clone, run `stillpoint claim`, which sets aside what is in it", e.Dir, owner, e.Instance)
 	}
 	return fmt.Sprintf("%s came from %s and this is %s (a clone, or an image that was made of a worker): what was in it is set aside in %s, and nothing of it is published; "+
 		"if %s is to answer its queue, run `stillpoint claim` on it", e.Dir, owner, e.Instance, e.SetAside, e.Instance)
@@ -64,7 +68,11 @@ func (j *Journal) bind() error {
 		err := read(filepath.Join(j.dir, unclaimedFile), &u)
 		switch {
 		case err == nil:
-			return j.moveAside(u) // what a crash may have left of it
+			err := j.moveAside(u) // what a crash may have left of it
+			if u.Owner == j.options.InstanceID && errors.As(err, new(*UnclaimedError)) {
+				return j.bringBack(u.SetAside) // another instance's id was used here for a while
+			}
+			return err
 		case errors.As(err, new(*CorruptError)): // it says enough by being there
 			j.options.Log.Error().Err(err).Msg("cannot tell whose the state directory was")
 			return j.setAsideAll("")
@@ -76,6 +84,8 @@ func (j *Journal) bind() error {
 		switch {
 		case err == nil && b.InstanceID == j.options.InstanceID:
 			return nil
+		case err == nil && j.options.KeepForeign:
+			return &UnclaimedError{Dir: j.dir, Instance: j.options.InstanceID, Owner: b.InstanceID}
 		case err == nil:
 			return j.setAsideAll(b.InstanceID)
 		case errors.As(err, new(*CorruptError)):
@@ -119,7 +129,7 @@ func (j *Journal) setAsideAll(owner string) error {
 // there nothing of ours is in the directory: Open has refused to work.
 func (j *Journal) moveAside(u unclaimed) error {
 	to := filepath.Join(j.dir, u.SetAside)
-	for _, name := range []string{outboxDir, requestsDir, sentDir, tagsDir, plansDir, instanceFile} {
+	for _, name := range ownState {
 		from := filepath.Join(j.dir, name)
 		if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -136,6 +146,47 @@ func (j *Journal) moveAside(u unclaimed) error {
 		return fmt.Errorf("cannot set aside what another instance left in %s: %w", j.dir, err)
 	}
 	return &UnclaimedError{Dir: j.dir, Instance: j.options.InstanceID, Owner: u.Owner, SetAside: to}
+}
+
+// ownState are the files and folders of an instance's state. The binding is the
+// last: it says that the others are there.
+var ownState = []string{outboxDir, requestsDir, sentDir, tagsDir, plansDir, instanceFile}
+
+// bringBack undoes what moveAside did to the state of this very instance. The
+// marker goes last, so that a crash in between is made up for by the next start.
+func (j *Journal) bringBack(setAside string) error {
+	fail := func(err error) error {
+		return fmt.Errorf("cannot bring back what is this instance's own from %s: %w", setAside, err)
+	}
+	from := filepath.Join(j.dir, setAside)
+	for _, name := range ownState {
+		if err := os.Rename(filepath.Join(from, name), filepath.Join(j.dir, name)); ignoreMissing(err) != nil {
+			return fail(err)
+		}
+	}
+	if err := j.write(filepath.Join(j.dir, instanceFile), binding{InstanceID: j.options.InstanceID, Region: j.options.Region}); err != nil {
+		return fail(err)
+	}
+	if err := remove(filepath.Join(j.dir, unclaimedFile)); err != nil {
+		return fail(err)
+	}
+	_ = os.Remove(from) // it is empty, unless someone has put something there
+	j.options.Log.Warn().Str("from", from).Msg("the state that was set aside is this instance's own: it is in use again")
+	return nil
+}
+
+// ownSetAside is the newest folder with state of this instance that another one
+// set aside; "" where there is none.
+func (j *Journal) ownSetAside() string {
+	found, _ := filepath.Glob(filepath.Join(j.dir, foreignPrefix+orUnknown(j.options.InstanceID)+"-*"))
+	newest := ""
+	for _, path := range found { // sorted, and so by time
+		var b binding
+		if read(filepath.Join(path, instanceFile), &b) == nil && b.InstanceID == j.options.InstanceID {
+			newest = filepath.Base(path)
+		}
+	}
+	return newest
 }
 
 func orUnknown(owner string) string {
@@ -155,6 +206,9 @@ type Claimed struct {
 	// Owner and SetAside are those of the UnclaimedError; "" where the
 	// directory was empty.
 	Owner, SetAside string
+	// Back says that state of this instance, which another one had set aside
+	// here, is in use again.
+	Back bool
 }
 
 // Claim confirms that this instance may answer its queue: it binds the
@@ -168,6 +222,7 @@ func Claim(dir string, o Options) (Claimed, error) {
 	if err != nil {
 		return Claimed{}, err
 	}
+	j.options.KeepForeign = false
 	bound := false
 	if _, err := os.Lstat(filepath.Join(dir, instanceFile)); err == nil {
 		bound = true
@@ -180,7 +235,11 @@ func Claim(dir string, o Options) (Claimed, error) {
 	case !errors.As(err, &u):
 		return Claimed{}, err
 	}
-	return Claimed{Owner: u.Owner, SetAside: u.SetAside}, locked(dir, func() error {
+	own := j.ownSetAside()
+	return Claimed{Owner: u.Owner, SetAside: u.SetAside, Back: own != ""}, locked(dir, func() error {
+		if own != "" {
+			return j.bringBack(own)
+		}
 		// In this order: without both files the directory is an empty one, which
 		// the next start binds by itself.
 		if err := remove(filepath.Join(dir, unclaimedFile)); err != nil {

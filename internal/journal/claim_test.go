@@ -38,7 +38,7 @@ func TestACloneIsRefusedUntilItIsClaimed(t *testing.T) {
 	if u.Owner != "i-0a" || u.Instance != "i-0b" {
 		t.Errorf("%+v", u)
 	}
-	for _, id := range []string{"i-0b", "i-0c", "i-0a"} { // not even where it came from
+	for _, id := range []string{"i-0b", "i-0c"} {
 		if again := refused(t, dir, id); again.SetAside != u.SetAside {
 			t.Errorf("set aside anew: %+v", again)
 		}
@@ -71,6 +71,55 @@ func TestACloneIsRefusedUntilItIsClaimed(t *testing.T) {
 	}
 	if _, err := os.Stat(u.SetAside); err != nil {
 		t.Error("what was set aside is gone")
+	}
+}
+
+// A wrong instance_id, for a while: what is the instance's own comes back, at
+// its next start, or at a claim where the other one was claimed meanwhile.
+func TestOwnStateComesBack(t *testing.T) {
+	own := func(dir string) {
+		t.Helper()
+		j := open(t, dir, Options{InstanceID: "i-0a"})
+		if e, err := j.Load("r"); err != nil || e.Result == nil {
+			t.Errorf("the journal is gone: %+v, %v", e, err)
+		}
+		if ids := eventIDs(t, j); len(ids) != 1 {
+			t.Errorf("the outbox has %v", ids)
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, foreignPrefix+"i-0a-*")); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+	}
+	dir := used(t, "i-0a")
+	u := refused(t, dir, "i-0b")
+	ok(t, os.Rename(filepath.Join(u.SetAside, outboxDir), filepath.Join(dir, outboxDir))) // as after a crash half-way
+	own(dir)
+	own(dir)
+
+	dir = used(t, "i-0a")
+	refused(t, dir, "i-0b")
+	_, err := Claim(dir, Options{InstanceID: "i-0b"})
+	ok(t, err)
+	open(t, dir, Options{InstanceID: "i-0b"})
+	refused(t, dir, "i-0a")
+	c, err := Claim(dir, Options{InstanceID: "i-0a", KeepForeign: true})
+	if err != nil || !c.Back || c.Owner != "i-0b" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	own(dir)
+	refused(t, dir, "i-0b")
+}
+
+// A run by hand with a mistyped instance id moves nothing.
+func TestKeepForeign(t *testing.T) {
+	dir := used(t, "i-0a")
+	_, err := Open(dir, Options{InstanceID: "i-0b", KeepForeign: true})
+	var u *UnclaimedError
+	if !errors.As(err, &u) || u.Owner != "i-0a" || u.SetAside != "" || !strings.Contains(err.Error(), "correct instance_id") {
+		t.Errorf("%v", err)
+	}
+	if e, err := open(t, dir, Options{InstanceID: "i-0a"}).Load("r"); err != nil || e.Result == nil {
+		t.Errorf("%+v, %v", e, err)
 	}
 }
 

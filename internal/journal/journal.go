@@ -34,6 +34,10 @@ type Options struct {
 	// dropped then, with an error in the log, but not within a day of Open, so
 	// that what a host that was off has kept is tried first. Zero: 14 days.
 	KeepResults time.Duration
+	// KeepForeign leaves another instance's state in its place, and Open fails
+	// with an *UnclaimedError all the same: for a run by hand, whose instance id
+	// may be mistyped.
+	KeepForeign bool
 	// BootID tells one run of the kernel from another; "": the kernel's own.
 	BootID string
 	// Now is the clock; nil: time.Now.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 
 	"stillpoint/messages"
 )
@@ -85,8 +86,28 @@ func (a *attempt) takeOver(s *messages.Result) {
 	a.result.Warnings = slices.Concat(s.Warnings, warnings)
 }
 
+// taggedSucceeded says whether the tags of an attempt's set are those of one
+// that was whole and proved: nobody writes them before that is so.
+func taggedSucceeded(found []Existing, attemptID string) (c messages.Consistency, ok bool) {
+	n, size := 0, ""
+	for _, f := range found {
+		if f.Tags[TagAttemptID] != attemptID {
+			continue
+		}
+		if n++; n == 1 {
+			c, size = messages.Consistency(f.Tags[TagConsistency]), f.Tags[TagSetSize]
+		}
+		if f.Tags[TagStatus] != string(messages.Succeeded) || f.Tags[TagConsistency] != string(c) || f.State == failedState {
+			return "", false
+		}
+	}
+	known := []messages.Consistency{messages.ConsistencyApplication, messages.ConsistencyDatabase, messages.ConsistencyFilesystem, messages.ConsistencyCrash}
+	return c, size == strconv.Itoa(n) && slices.Contains(known, c)
+}
+
 // adopt reports a set that EC2 holds already, with the verdict that the
-// journal can prove: what it does not know of is not called consistent.
+// journal can prove, or where it was lost the tags: a set whose verdict neither
+// knows is not called consistent.
 func (a *attempt) adopt(found []Existing) {
 	id := found[0].Tags[TagAttemptID]
 	var settled *messages.Result
@@ -114,6 +135,11 @@ func (a *attempt) adopt(found []Existing) {
 			s.Device, s.Mount = f.Tags[TagDevice], f.Tags[TagMount]
 			a.result.Snapshots = append(a.result.Snapshots, s)
 		}
+	}
+	if c, ok := taggedSucceeded(found, id); ok && len(a.job.Prior) == 0 {
+		a.succeed(c, "%s of this request were started and proved before, as their tags say; the journal does not know them any more, and nothing was done now",
+			count(len(a.result.Snapshots), "snapshot"))
+		return
 	}
 	reason := messages.ReasonInterrupted
 	for _, p := range a.job.Prior {

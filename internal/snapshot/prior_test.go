@@ -40,6 +40,15 @@ func inEC2(attempt string, snaps ...string) []snapshot.Existing {
 	return out
 }
 
+// tagged is the same with verdict tags.
+func tagged(status, consistency, size string) []snapshot.Existing {
+	made := inEC2("a-1", "snap-1", "snap-2")
+	for _, e := range made {
+		e.Tags[snapshot.TagStatus], e.Tags[snapshot.TagConsistency], e.Tags[snapshot.TagSetSize] = status, consistency, size
+	}
+	return made
+}
+
 // What earlier deliveries left behind decides before anything else, and never
 // is a second set made where one may exist.
 func TestPriorAttempts(t *testing.T) {
@@ -75,6 +84,14 @@ func TestPriorAttempts(t *testing.T) {
 		{name: "settled without a set is final too", prior: []snapshot.Attempt{{ID: "a-1", Settled: frozen}},
 			want: failed(messages.ReasonFreezeFailed), id: "a-1", says: "what was said then"},
 		{name: "not settled, found", prior: []snapshot.Attempt{{ID: "a-1", Sent: true, VolumeIDs: volumes}}, made: inEC2("a-1", "snap-1", "snap-2"),
+			want: inconsistent(messages.ReasonInterrupted, crash), id: "a-1", says: "nothing proves"},
+		{name: "a journal that was lost, tagged succeeded", made: tagged("succeeded", "application", "2"),
+			want: success(messages.ConsistencyApplication), id: "a-1", says: "as their tags say"},
+		{name: "a journal that was lost, a part", made: tagged("succeeded", "application", "3"),
+			want: inconsistent(messages.ReasonInterrupted, crash), id: "a-1", says: "nothing proves"},
+		{name: "a journal that was lost, odd tags", made: tagged("succeeded", "perfect", "2"),
+			want: inconsistent(messages.ReasonInterrupted, crash), id: "a-1", says: "nothing proves"},
+		{name: "the journal knows better than the tags", prior: []snapshot.Attempt{{ID: "a-1", Sent: true, VolumeIDs: volumes}}, made: tagged("succeeded", "application", "2"),
 			want: inconsistent(messages.ReasonInterrupted, crash), id: "a-1", says: "nothing proves"},
 		{name: "not settled, none there", prior: []snapshot.Attempt{{ID: "a-1", Sent: true, VolumeIDs: volumes}},
 			want: failed(messages.ReasonSnapshotAmbiguous), id: "a-1", says: "the worker ended before it knew EC2's answer"},
