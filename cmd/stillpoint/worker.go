@@ -230,6 +230,9 @@ func (l *life) work(ctx, rest context.Context, cfg aws.Config, id messages.Ident
 		}
 	}
 	log := w.loop.Log
+	if r := queueRegion(l.file.QueueURL); r != "" && r != id.Region {
+		log.Warn().Str("queue_region", r).Str("region", id.Region).Msg("queue_url names another region than this worker's, whose SQS is asked: correct queue_url or region in the file")
+	}
 	log.Info().Str("version", agent().Version).Str("region", id.Region).Str("queue_url", l.file.QueueURL).Msg("worker started")
 	// The outbox goes on until the loop has ended, so that the last result has its chance.
 	rest, end := context.WithCancel(rest)

@@ -4,6 +4,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -59,9 +60,20 @@ func (t *Topic) Publish(ctx context.Context, r *messages.Result) error {
 		MessageAttributes: attributes(messages.Attributes(r)),
 	})
 	if err != nil {
-		return fmt.Errorf("cannot publish to %s: %w", t.arn, err)
+		return fmt.Errorf("cannot publish to %s: %w%s", t.arn, err, advice(err))
 	}
 	return nil
+}
+
+// advice says what to do about an error that does not go away by itself.
+func advice(err error) string {
+	switch {
+	case errors.As(err, new(*types.NotFoundException)):
+		return ": check topic_arn in the file"
+	case errors.As(err, new(*types.AuthorizationErrorException)):
+		return ": allow the instance's role sns:Publish on it"
+	}
+	return ""
 }
 
 // attributes leaves out empty values, which SNS refuses.
