@@ -189,3 +189,32 @@ func TestSettleUnknownNamesTheWayOut(t *testing.T) {
 		}
 	}
 }
+
+// TestDying: a process that was killed, and that a frozen file system keeps in
+// the kernel, lives on and yet is dying.
+func TestDying(t *testing.T) {
+	d := newDisk(t, "xfs", t.TempDir())
+	d.freezeForeign(t)
+	c := exec.Command("sh", "-c", "echo x > "+filepath.Join(d.path, "x")) // which blocks
+	must(t, c.Start())
+	p, err := processOf(c.Process.Pid)
+	must(t, err)
+	stuck := func(th thread) bool { return th.state == "D" }
+	for !p.anyThread(stuck) {
+		time.Sleep(time.Millisecond)
+	}
+	if p.dying() || p.halted() || !p.alive() {
+		t.Errorf("blocked: dying %v, halted %v, alive %v", p.dying(), p.halted(), p.alive())
+	}
+	must(t, c.Process.Kill())
+	if !p.dying() || !p.alive() {
+		t.Errorf("killed: dying %v, alive %v", p.dying(), p.alive())
+	}
+	if errno := thawFS(d.fd); errno != 0 {
+		t.Error(errno)
+	}
+	_ = c.Wait()
+	if p.alive() {
+		t.Error("alive")
+	}
+}

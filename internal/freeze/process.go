@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -66,15 +67,44 @@ func (p process) alive() bool {
 
 // halted says that a signal or a debugger has stopped the process, or that it
 // is dying. A thread that is stuck in the kernel shows neither before it comes
-// out, so one thread that does is enough; the state is the third field of stat (proc(5)) [S].
+// out, so one thread that does is enough.
 func (p process) halted() bool {
+	return p.anyThread(func(t thread) bool { return strings.Contains("TtZXx", t.state) })
+}
+
+// dying says that the process has been killed, and only has to end yet: until
+// then it has its descriptors, and its locks.
+func (p process) dying() bool {
+	const (
+		exiting = 0x4    // PF_EXITING of linux/sched.h
+		killed  = 1 << 8 // SIGKILL among the pending ones: every thread gets it
+	)
+	return p.anyThread(func(t thread) bool {
+		return strings.Contains("ZXx", t.state) || t.flags&exiting != 0 || t.pending&killed != 0
+	})
+}
+
+// thread is what /proc/PID/task/TID/stat says of one: the fields 3, 9 and 31 (proc(5)) [S].
+type thread struct {
+	state          string
+	flags, pending uint64
+}
+
+func (p process) anyThread(is func(thread) bool) bool {
 	paths, _ := filepath.Glob("/proc/" + strconv.Itoa(p.PID) + "/task/*/stat")
 	for _, path := range paths {
 		stat, err := os.ReadFile(path)
 		if err != nil {
 			continue
 		}
-		if f := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]); len(f) > 0 && bytes.ContainsAny(f[0], "TtZXx") {
+		f := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // from the third on
+		if len(f) < 29 {
+			continue
+		}
+		t := thread{state: string(f[0])}
+		t.flags, _ = strconv.ParseUint(string(f[6]), 10, 64)
+		t.pending, _ = strconv.ParseUint(string(f[28]), 10, 64)
+		if is(t) {
 			return true
 		}
 	}

@@ -158,7 +158,8 @@ func (s *settler) look(ctx context.Context, r *record) (again bool, err error) {
 		s.wait("the record is locked and cannot be read (%v)", err)
 		return s.atMost("its record " + s.path() + " is in use")
 	}
-	worker, guardian := a.Worker.alive(), a.Guardian.alive()
+	// One that was killed a moment ago has nothing in hand any more, but may still have the record.
+	worker, guardian := a.Worker.alive() && !a.Worker.dying(), a.Guardian.alive()
 	who := living(a, worker, guardian)
 	switch {
 	case s.patience > 0 && worker:
