@@ -54,12 +54,8 @@ func TestSoak(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for try := 0; rig.Expedited() != expedited; try++ { // somebody else on this host may be freezing
-		if try == 20 {
-			t.Errorf("rcu_expedited is %s and was %s", rig.Expedited(), expedited)
-			break
-		}
-		time.Sleep(250 * time.Millisecond)
+	if now := rig.Expedited(); now != expedited {
+		t.Errorf("rcu_expedited is %s and was %s", now, expedited)
 	}
 	if *out != "" {
 		if err := os.WriteFile(*out, []byte(preface+r.Markdown()), 0o644); err != nil {
