@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -276,7 +277,7 @@ func (h *Handler) reject(d messages.Delivery, messageID string, begun time.Time,
 
 func (h *Handler) conflict(d messages.Delivery, messageID string, begun time.Time, plan string) decision {
 	return h.reject(d, messageID, begun, messages.ReasonConflict, fmt.Sprintf(
-		"the request id was used before, for plan %s: send the request for plan %s under an id of its own", plan, orUnnamed(d.Request.Plan)))
+		"the request id was used before, for plan %s: send the request for plan %s under an id of its own", plan, cmp.Or(d.Request.Plan, "(none)")))
 }
 
 func (h *Handler) undecided(d messages.Delivery, messageID string, begun time.Time, err error) decision {
@@ -289,11 +290,4 @@ func (h *Handler) result(d messages.Delivery, messageID string, begun time.Time,
 	r.Status, r.Reason, r.Message = status, reason, sentence
 	r.Seal(messageID, orNow(h.Now)())
 	return r
-}
-
-func orUnnamed(plan string) string {
-	if plan == "" {
-		return "(none)"
-	}
-	return plan
 }

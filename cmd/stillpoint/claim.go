@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,7 +52,7 @@ func (c claimCommand) Run(ctx context.Context, g *globals) error {
 	switch {
 	case found.Back:
 		_, err = fmt.Fprintf(g.out, "%s may answer its queue now: its own state, which had been set aside in %s, is in use again. What %s left meanwhile is set aside in %s.\n",
-			id.InstanceID, f.StateDir, orWord(found.Owner, "another instance"), found.SetAside)
+			id.InstanceID, f.StateDir, cmp.Or(found.Owner, "another instance"), found.SetAside)
 	case found.SetAside != "":
 		owner := "another instance, nobody can say which,"
 		if found.Owner != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -118,19 +119,12 @@ func (r *runner) Permit(req messages.Request) error {
 	p, ok := r.file.Plans[req.Plan]
 	if !ok {
 		return &worker.RejectedError{Reason: messages.ReasonUnknownPlan, Sentence: fmt.Sprintf(
-			"there is no plan %q in the worker's file: it has %s", req.Plan, orWord(strings.Join(slices.Sorted(maps.Keys(r.file.Plans)), ", "), "none"))}
+			"there is no plan %q in the worker's file: it has %s", req.Plan, cmp.Or(strings.Join(slices.Sorted(maps.Keys(r.file.Plans)), ", "), "none"))}
 	}
 	if err := p.Permit(req); err != nil {
 		return &worker.RejectedError{Reason: messages.ReasonNotPermitted, Sentence: err.Error()}
 	}
 	return nil
-}
-
-func orWord(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }
 
 // busyRetry is how often a worker looks whether another run has ended.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func (c thawCommand) Run(ctx context.Context, g *globals) error {
 		case g.Config != "" && errors.Is(err, fs.ErrNotExist):
 			return coded(exitConfig, fmt.Errorf("%w; name the worker's runtime_dir by --runtime-dir", err))
 		case g.Config != "" || !errors.Is(err, fs.ErrNotExist):
-			dir = orWord(runtimeDirLine(g.configPath()), dir)
+			dir = cmp.Or(runtimeDirLine(g.configPath()), dir)
 			_, _ = fmt.Fprintf(g.err, "stillpoint: note: the file cannot be used, looking in %s: %v\n", dir, err)
 		}
 	}

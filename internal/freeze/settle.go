@@ -1,6 +1,7 @@
 package freeze
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,7 +115,7 @@ func Settle(ctx context.Context, o SettleOptions) (SettleReport, error) {
 		select {
 		case <-time.After(settlePoll):
 		case <-ctx.Done():
-			return s.report, fmt.Errorf("cannot settle the freeze record %s yet: %s: %w", s.path(), orElse(s.waiting, "it is in use"), context.Cause(ctx))
+			return s.report, fmt.Errorf("cannot settle the freeze record %s yet: %s: %w", s.path(), cmp.Or(s.waiting, "it is in use"), context.Cause(ctx))
 		}
 	}
 }
@@ -284,13 +285,6 @@ func (s *settler) overdue(ctx context.Context, r *record, a *account, worker boo
 		return false, nil
 	}
 	return true, nil // to clean up, once the lock is free
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }
 
 // errAdvice is what a person can do about it.

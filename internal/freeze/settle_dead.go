@@ -2,6 +2,7 @@ package freeze
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ func (s *settler) dead(ctx context.Context, r *record) error {
 	case a.BootID == "":
 		return s.setAside(r, errors.New("nothing of it can be understood"))
 	case a.BootID != boot:
-		s.note("the record is of an earlier boot (made %s): a freeze ends with the kernel, so nothing of it is frozen", orElse(a.Made, "at an unknown time"))
+		s.note("the record is of an earlier boot (made %s): a freeze ends with the kernel, so nothing of it is frozen", cmp.Or(a.Made, "at an unknown time"))
 		for i := range a.entries {
 			_ = r.set(i, markThawed)
 		}

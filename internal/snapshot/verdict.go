@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -180,7 +181,7 @@ func (a *attempt) broken() (messages.Reason, string) {
 	case a.guard != nil && w.thawErr != nil:
 		return messages.ReasonThawedEarly, fmt.Sprintf("the file systems are not proved to have stayed frozen until EC2 had answered: %v", w.thawErr)
 	case a.guard != nil && !a.frozenHeld():
-		return messages.ReasonThawedEarly, fmt.Sprintf("the file systems did not stay frozen until EC2 had answered (%s)", orElse(w.thawed.Detail, string(w.thawed.Cause)))
+		return messages.ReasonThawedEarly, fmt.Sprintf("the file systems did not stay frozen until EC2 had answered (%s)", cmp.Or(w.thawed.Detail, string(w.thawed.Cause)))
 	case a.session != nil && !a.lockHeld():
 		err := errors.Join(w.lockErr, w.unlockErr, w.afterErr)
 		if w.unlocked.After(w.deadline) {
@@ -190,13 +191,6 @@ func (a *attempt) broken() (messages.Reason, string) {
 	default:
 		return messages.ReasonInternal, "something did not hold"
 	}
-}
-
-func orElse(s, other string) string {
-	if s != "" {
-		return s
-	}
-	return other
 }
 
 func heldWords(c messages.Consistency) string {

@@ -18,12 +18,17 @@ import (
 var errBoom = errors.New("boom")
 
 func outOfReach(what string) error { return &snapshot.OutOfReachError{What: what, Err: errBoom} }
-func refused() error               { return &snapshot.RefusedError{Sentence: "it is refused: change it"} }
-func lockLost() error              { return &snapshot.LockLostError{Err: errBoom} }
-func ambiguous() error             { return &snapshot.AmbiguousError{Err: errBoom} }
+
+func refused() error { return &snapshot.RefusedError{Sentence: "it is refused: change it"} }
+
+func lockLost() error { return &snapshot.LockLostError{Err: errBoom} }
+
+func ambiguous() error { return &snapshot.AmbiguousError{Err: errBoom} }
+
 func quota() error {
 	return &snapshot.QuotaError{Code: "PendingSnapshotLimitExceeded", Err: errBoom}
 }
+
 func refusedCreate() error {
 	return &snapshot.SnapshotRefusedError{Code: "UnauthorizedOperation", Err: errBoom}
 }
@@ -73,47 +78,6 @@ func TestOrder(t *testing.T) {
 			t.Errorf("owed %v, warnings %v", out.PendingTags, out.Result.Warnings)
 		}
 	})
-}
-
-// A guardian that has died since it was armed is exchanged, once, while nothing is held.
-func TestGuardianIsExchangedBeforeTheLock(t *testing.T) {
-	for _, tc := range []struct {
-		name  string
-		dead  int // how many do not answer
-		armed bool
-		want  verdict
-		warns int
-	}{
-		{"one dead", 1, true, success(messages.ConsistencyApplication), 1},
-		{"both dead", 2, true, failed(messages.ReasonPreflightFailed), 1},
-		{"no other can be armed", 1, false, failed(messages.ReasonPreflightFailed), 1},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				b := newBed()
-				asked, armed := 0, 0
-				b.Freezer.ReadyFunc = func(context.Context) error {
-					if asked++; asked <= tc.dead {
-						return errors.New("the guardian has died")
-					}
-					return nil
-				}
-				b.Freezer.ArmFunc = func(context.Context, []string) error {
-					if armed++; armed > 1 && !tc.armed {
-						return errBoom
-					}
-					return nil
-				}
-				out := b.run(t, t.Context())
-				if d := cmp.Diff(tc.want, of(out)); d != "" || len(out.Result.Warnings) != tc.warns {
-					t.Errorf("%s%s\n%q", d, out.Result.Message, out.Result.Warnings)
-				}
-				if locked := b.Count("Session.Lock"); (locked == 1) != (tc.want.Status == messages.Succeeded) || armed != 2 {
-					t.Errorf("locked %d times, armed %d times", locked, armed)
-				}
-			})
-		})
-	}
 }
 
 // Whatever goes wrong wherever: the verdict, and (in run) that all was let go.
@@ -407,114 +371,6 @@ func TestLetGoBeforeReconcile(t *testing.T) {
 		}
 		if n := b.Count("EBS.Find"); n != 2+1+11 { // before, warm-up, held, and after each of ten waits
 			t.Errorf("looked %d times", n)
-		}
-	})
-}
-
-// Cancelled at any call: before the lock the run ends with nothing held, from
-// then on it is not heard.
-func TestCancelledAtEveryStep(t *testing.T) {
-	causes := map[string]error{"stopped": context.Canceled, "lease lost": &snapshot.LeaseLostError{Err: errBoom}}
-	lock := slices.Index(healthy, "Session.Lock")
-	for name, cause := range causes {
-		for step, call := range healthy {
-			inBubble(t, name+" at "+call, func(t *testing.T) {
-				b := newBed()
-				ctx, cancel := context.WithCancelCause(t.Context())
-				defer cancel(nil)
-				n := 0
-				b.Before = func(string) {
-					if n == step {
-						cancel(cause)
-					}
-					n++
-				}
-				out := b.run(t, ctx)
-				want := failedAgain(messages.ReasonInterrupted)
-				if name == "lease lost" && call == "Lease.Cover" {
-					want = failedAgain(messages.ReasonInterrupted)
-				}
-				if step > lock {
-					want = success(messages.ConsistencyApplication)
-				}
-				if d := cmp.Diff(want, of(out)); d != "" {
-					t.Errorf("verdict: %s\n%s", d, out.Result.Message)
-				}
-				if step <= lock {
-					if b.Count("EBS.Create") != 0 {
-						t.Error("EC2 was asked")
-					}
-					if says := strings.Contains(out.Result.Message, "lease was lost"); says != (name == "lease lost") {
-						t.Errorf("it says %s", out.Result.Message)
-					}
-				} else if d := cmp.Diff(healthy, b.Calls()); d != "" {
-					t.Errorf("it was heard inside: %s", d)
-				}
-			})
-		}
-	}
-}
-
-// A stop during the wait between two tries, and while the lock is waited for.
-func TestCancelledBetweenTries(t *testing.T) {
-	for _, at := range []string{"Sleep", "Session.Lock"} {
-		inBubble(t, at, func(t *testing.T) {
-			b := newBed()
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			b.DB.LockFunc = func(ctx context.Context, _ time.Duration) error {
-				if err := wait(ctx, 500*time.Millisecond); err != nil {
-					return err
-				}
-				return &snapshot.LockNotGrantedError{}
-			}
-			b.Before = func(call string) {
-				if call == at {
-					time.AfterFunc(100*time.Millisecond, cancel)
-				}
-			}
-			start := time.Now()
-			out := b.run(t, ctx)
-			if d := cmp.Diff(failedAgain(messages.ReasonInterrupted), of(out)); d != "" {
-				t.Error(d)
-			}
-			if took := time.Since(start); took > 700*time.Millisecond {
-				t.Errorf("it took %s to hear", took)
-			}
-		})
-	}
-}
-
-// Stopped while it looks for what an ambiguous call made: that goes on later.
-func TestReconcileCutShort(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBed()
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		var set snapshot.CreateSet
-		b.EBS.CreateFunc = func(_ context.Context, s snapshot.CreateSet) ([]messages.Snapshot, error) {
-			set = s
-			return nil, ambiguous()
-		}
-		b.Before = func(call string) {
-			if call == "Progress reconcile" {
-				time.AfterFunc(10*time.Second, cancel)
-			}
-		}
-		if d := cmp.Diff(failedAgain(messages.ReasonSnapshotAmbiguous), of(b.run(t, ctx))); d != "" {
-			t.Fatal(d)
-		}
-		if b.Count("Record.Settled") != 0 {
-			t.Error("it was settled although it is open")
-		}
-		b.EBS.CreateFunc, b.Before = nil, nil
-		b.EBS.Start(set, 2) // it shows up now
-		out := b.again(t, t.Context())
-		if d := cmp.Diff(inconsistent(messages.ReasonInterrupted, messages.ConsistencyCrash), of(out)); d != "" {
-			t.Error(d)
-		}
-		if b.Count("EBS.Create") != 1 {
-			t.Error("a second set was asked for")
 		}
 	})
 }
