@@ -151,8 +151,16 @@ type MySQL struct {
 	// Flavor is "mysql", "mariadb" or "percona".
 	Flavor  string `json:"flavor"`
 	Version string `json:"version"`
-	// Lock is the kind of lock that was taken; "" where none was.
+	// Lock is the kind of lock that was taken, "ftwrl" or "backup"; "none" where
+	// the plan wants none, and "" where it was not come to.
 	Lock string `json:"lock,omitzero"`
+	// LockReason says why it was this one, where the plan left the choice.
+	LockReason string `json:"lockReason,omitzero"`
+	// LocationTrusted repeats the plan's trust_location: that the server's files
+	// lie on the set is what the plan says, and was not shown.
+	LocationTrusted bool `json:"locationTrusted,omitzero"`
+	// Killed are the statements that were ended because they would have blocked the lock.
+	Killed []Statement `json:"killed,omitzero"`
 	// BinlogFile and BinlogPosition are "" and 0 where the server writes no binlog.
 	BinlogFile     string `json:"binlogFile,omitzero"`
 	BinlogPosition uint64 `json:"binlogPosition,omitzero"`
@@ -160,6 +168,18 @@ type MySQL struct {
 	// CoordinatesExact says that they were the same before the freeze and after the thaw.
 	CoordinatesExact bool     `json:"coordinatesExact"`
 	Replica          *Replica `json:"replica,omitzero"`
+}
+
+// Statement is a statement of the database's users that was in the way. Its text is no part of it.
+type Statement struct {
+	// ID is the session's, as in the process list.
+	ID   uint64 `json:"id"`
+	User string `json:"user"`
+	// AgeSeconds is how long it had been running.
+	AgeSeconds float64 `json:"ageSeconds"`
+	State      string  `json:"state,omitzero"`
+	// Digest is the statement without its literals, as the server keeps it; "" where it keeps none.
+	Digest string `json:"digest,omitzero"`
 }
 
 // Replica is how far a replica had come in what its source wrote.

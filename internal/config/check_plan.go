@@ -182,6 +182,7 @@ func (m *MySQL) check(found *findings, w where) {
 	}
 	for _, e := range []struct{ key, value string }{
 		{"lock", m.Lock}, {"preliminary_flush", m.PreliminaryFlush}, {"long_queries", m.LongQueries},
+		{"replica", m.Replica},
 	} {
 		if can := supported(sectionMySQL, e.key); !slices.Contains(can, e.value) {
 			found.add(w.to(e.key), "must be %s, not %s", strings.Join(can, " or "), short(e.value))

@@ -80,7 +80,7 @@ type MySQL struct {
 	User string `yaml:"user"`
 	// PortSet says that the file gives the port, which then wins over DefaultsFile.
 	PortSet bool `yaml:"-"`
-	// Lock is LockFTWRL in this build.
+	// Lock is LockFTWRL, LockBackup, LockAuto or LockNone.
 	Lock string `yaml:"lock"`
 	// LockTimeout bounds one try, LockTries counts them, LockSleep lies between them.
 	LockTimeout time.Duration `yaml:"lock_timeout"`
@@ -88,13 +88,21 @@ type MySQL struct {
 	LockSleep   time.Duration `yaml:"lock_sleep"`
 	// PreliminaryFlush is FlushAuto, FlushAlways or FlushNever.
 	PreliminaryFlush string `yaml:"preliminary_flush"`
-	// LongQueries is LongQueriesWait in this build.
+	// LongQueries is LongQueriesWait, LongQueriesFail or LongQueriesKill.
 	LongQueries string `yaml:"long_queries"`
 	// LongQueryAfter is what counts as long.
 	LongQueryAfter time.Duration `yaml:"long_query_after"`
-	// KillAfter and KillMaxRows bound what may be killed; nothing is in this build.
+	// KillAfter and KillMaxRows bound what may be killed, with LongQueriesKill.
 	KillAfter   time.Duration `yaml:"kill_after"`
 	KillMaxRows int           `yaml:"kill_max_rows"`
+	// LogStatements lets the text of statements that are in the way into the local log.
+	LogStatements bool `yaml:"log_statements"`
+	// CoordinatesFile is written on the volume while it is locked; "": none.
+	CoordinatesFile string `yaml:"coordinates_file"`
+	// Replica is ReplicaRun or ReplicaStopApplier.
+	Replica string `yaml:"replica"`
+	// TrustLocation takes the server's word for where its files are.
+	TrustLocation bool `yaml:"trust_location"`
 }
 
 // The values of the enumerated keys. Which of them this build supports is
@@ -113,6 +121,9 @@ const (
 	LongQueriesWait = "wait"
 	LongQueriesFail = "fail"
 	LongQueriesKill = "kill"
+
+	ReplicaRun         = "run"
+	ReplicaStopApplier = "stop_applier"
 )
 
 // Default is what holds where the file says nothing: no queue, no topic and no plan.
@@ -152,5 +163,6 @@ func NewMySQL() *MySQL {
 		LongQueryAfter:   time.Second,
 		KillAfter:        60 * time.Second,
 		KillMaxRows:      1000,
+		Replica:          ReplicaRun,
 	}
 }

@@ -70,6 +70,7 @@ var enumerations = map[string][]string{
 	"lock":              {LockFTWRL, LockBackup, LockAuto, LockNone, LockStop},
 	"preliminary_flush": {FlushAuto, FlushAlways, FlushNever},
 	"long_queries":      {LongQueriesWait, LongQueriesFail, LongQueriesKill},
+	"replica":           {ReplicaRun, ReplicaStopApplier},
 }
 
 // supported lists the values that this build knows.

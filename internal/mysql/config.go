@@ -30,6 +30,25 @@ type LongQueries string
 const (
 	// LongQueriesWait: request no lock while there are any.
 	LongQueriesWait LongQueries = "wait"
+	// LongQueriesFail: refuse the run at once, and name them.
+	LongQueriesFail LongQueries = "fail"
+	// LongQueriesKill: end those that KillAfter and KillMaxRows let be ended.
+	LongQueriesKill LongQueries = "kill"
+)
+
+// Lock says by which lock the server is brought to rest.
+type Lock string
+
+// The values of Config.Lock.
+const (
+	// LockFTWRL: FLUSH LOCAL TABLES WITH READ LOCK.
+	LockFTWRL Lock = "ftwrl"
+	// LockBackup: the server's backup lock.
+	LockBackup Lock = "backup"
+	// LockAuto: the lightest that is right.
+	LockAuto Lock = "auto"
+	// LockNone: none; the server is only watched.
+	LockNone Lock = "none"
 )
 
 // Config is what a plan says about its database. The zero value means: the
@@ -50,6 +69,8 @@ type Config struct {
 	User     string
 	Password string
 
+	// Lock: "" means LockFTWRL.
+	Lock Lock
 	// LockTimeout bounds one try for the lock, to the millisecond. 0 means DefaultLockTimeout.
 	LockTimeout time.Duration
 	// PreliminaryFlush: "" means FlushAuto.
@@ -59,6 +80,21 @@ type Config struct {
 	// LongQueryAfter is the age from which a statement that would block the
 	// lock counts as long. 0 means DefaultLongQueryAfter.
 	LongQueryAfter time.Duration
+	// KillAfter is, with LongQueriesKill, the age from which a statement may be
+	// ended. 0 means DefaultKillAfter.
+	KillAfter time.Duration
+	// KillMaxRows spares, with LongQueriesKill, a transaction that has changed
+	// more rows. 0 spares every one that has changed any.
+	KillMaxRows int
+	// Statements is told the text of statements that are in the way, outside the
+	// window; nil: nobody is, and no text leaves the server's rows.
+	Statements func(id uint64, user, text string)
+
+	// StopApplier stops a replica's SQL thread before the lock, and starts it again.
+	StopApplier bool
+	// TrustLocation takes the server's word for where its files are, where the
+	// kernel cannot be asked.
+	TrustLocation bool
 }
 
 // The defaults of Config, which are the contract's, and those of the clients.
@@ -67,6 +103,7 @@ const (
 	DefaultPort           = 3306
 	DefaultLockTimeout    = 500 * time.Millisecond
 	DefaultLongQueryAfter = time.Second
+	DefaultKillAfter      = time.Minute
 )
 
 // minLockTimeout is the shortest LockTimeout: below it a try is withdrawn

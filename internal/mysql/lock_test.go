@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -57,7 +58,7 @@ func TestLockBlocksWritersUntilUnlock(t *testing.T) {
 		t.Fatal(err)
 	}
 	after, err := s.Coordinates(t.Context())
-	if err != nil || after != before {
+	if err != nil || !reflect.DeepEqual(after, before) {
 		t.Errorf("coordinates moved under the lock: %+v, %+v, %v", before, after, err)
 	}
 	if err := s.Unlock(t.Context()); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -73,7 +74,7 @@ func TestMySQLHold(t *testing.T) {
 		t.Error(err)
 	}
 	after, err := s.Coordinates(t.Context())
-	if err != nil || after != before {
+	if err != nil || !reflect.DeepEqual(after, before) {
 		t.Errorf("coordinates: %+v, %v", after, err)
 	}
 	// A lock that is not there is seen, on a session that answers.

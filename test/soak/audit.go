@@ -40,7 +40,7 @@ func (s *soak) audit(ctx context.Context, r *Report) error {
 	for _, g := range s.growth.grown(s.CheckMemory) {
 		r.wrong("%s", g)
 	}
-	r.first, r.last, r.samples = s.growth.tenths()
+	r.first, r.last, r.samples = s.growth.ends()
 	if err := s.Load.Stop(); err != nil {
 		return err
 	}

@@ -116,12 +116,12 @@ func (r *Report) Markdown() string {
 	p("Longest stall of a client that writes every 20 ms: %s (max_hold is %s); %d of %d writes took more than %s.\n",
 		r.longest.took().Round(time.Millisecond), maxHold, r.stalls, r.writes, notable)
 	p("Milliseconds of a request that succeeded: total %s; writes blocked %s.\n", quantiles(r.total), quantiles(r.blocked))
-	p("| worker, medians of %d samples | first tenth | last tenth | tolerated |", r.samples)
+	p("| worker, of %d samples a tenth | at first | at last | tolerated |", r.samples)
 	p("| --- | ---: | ---: | ---: |")
-	p("| descriptors | %.0f | %.0f | +%d |", r.first.descriptors, r.last.descriptors, moreDescriptors)
-	p("| goroutines | %.0f | %.0f | +%d |", r.first.goroutines, r.last.goroutines, moreGoroutines)
-	p("| RSS, MiB | %.1f | %.1f | +25 %% + %d |", r.first.rss, r.last.rss, moreMiB)
-	p("| Go heap in use, MiB | %.1f | %.1f | +25 %% + %d |", r.first.heap, r.last.heap, moreMiB)
+	p("| descriptors, the least | %.0f | %.0f | +%d |", r.first.descriptors, r.last.descriptors, moreDescriptors)
+	p("| goroutines, the least | %.0f | %.0f | +%d |", r.first.goroutines, r.last.goroutines, moreGoroutines)
+	p("| RSS, MiB, median | %.1f | %.1f | +25 %% + %d |", r.first.rss, r.last.rss, moreMiB)
+	p("| Go heap in use, MiB, median | %.1f | %.1f | +25 %% + %d |", r.first.heap, r.last.heap, moreMiB)
 	p("")
 	if r.journalFiles > 0 {
 		p("The journal keeps a request for 30 days: %d files, %d bytes each on average.", r.journalFiles, r.journalBytes/int64(r.journalFiles))

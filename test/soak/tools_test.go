@@ -20,8 +20,8 @@ func TestGrowthIsSeen(t *testing.T) {
 	}
 	for what, f := range map[string]func(p *sample, part float64){
 		"":                  func(*sample, float64) {},
-		"descriptors":       func(p *sample, part float64) { p.descriptors += 8 * part },
-		"goroutines":        func(p *sample, part float64) { p.goroutines += 8 * part },
+		"descriptors":       func(p *sample, part float64) { p.descriptors += 10 * part },
+		"goroutines":        func(p *sample, part float64) { p.goroutines += 10 * part },
 		"RSS (MiB)":         func(p *sample, part float64) { p.rss += 20 * part },
 		"heap in use (MiB)": func(p *sample, part float64) { p.heap += 10 * part },
 	} {
