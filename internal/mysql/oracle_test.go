@@ -3,7 +3,6 @@ package mysql
 import (
 	"context"
 	"fmt"
-	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -12,44 +11,8 @@ import (
 	"stillpoint/internal/snapshot"
 )
 
-// oracle is a running MySQL server, with binlog and GTIDs and a root without a
-// password, whose socket STILLPOINT_TEST_MYSQL_SOCKET names. It is left with a
-// database t and a user stillpoint.
-func oracle(t *testing.T) *testServer {
-	t.Helper()
-	socket := os.Getenv("STILLPOINT_TEST_MYSQL_SOCKET")
-	if socket == "" {
-		t.Skip("no Oracle MySQL here: set STILLPOINT_TEST_MYSQL_SOCKET to the socket of one")
-	}
-	srv := &testServer{socket: socket}
-	root := srv.root(t)
-	for _, statement := range []string{
-		"DROP DATABASE IF EXISTS t", "CREATE DATABASE t", "CREATE TABLE t.a (i INT PRIMARY KEY, v INT)", "CREATE TABLE t.w (i INT AUTO_INCREMENT PRIMARY KEY, v INT)",
-		"INSERT INTO t.a VALUES (1,1),(2,2),(3,3),(4,4),(5,5)",
-		"DROP USER IF EXISTS " + testUser + "@localhost, nobody@localhost",
-		"CREATE USER " + testUser + "@localhost IDENTIFIED BY '" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(testPassword) + "'",
-		"GRANT FLUSH_TABLES, REPLICATION CLIENT, PROCESS ON *.* TO " + testUser + "@localhost",
-		"GRANT SELECT ON performance_schema.* TO " + testUser + "@localhost",
-		"CREATE USER nobody@localhost",
-	} {
-		if err := root.exec(t.Context(), statement); err != nil {
-			t.Fatalf("%s: %v", statement, err)
-		}
-	}
-	return srv
-}
-
-// mysqlWrites inserts one row, in at most a second of waiting.
-func mysqlWrites(t *testing.T, c *conn) error {
-	t.Helper()
-	if err := c.exec(t.Context(), "SET SESSION lock_wait_timeout = 1"); err != nil {
-		return err
-	}
-	return c.exec(t.Context(), "INSERT INTO t.w (v) VALUES (1)")
-}
-
 func TestMySQLHold(t *testing.T) {
-	srv := oracle(t)
+	srv := startMySQL(t)
 	s := srv.connect(t, nil)
 	root := srv.root(t)
 	t.Logf("%+v", s.server)
@@ -67,7 +30,7 @@ func TestMySQLHold(t *testing.T) {
 	if before.BinlogFile == "" || before.GTID == "" || before.Replica != nil {
 		t.Errorf("coordinates: %+v", before)
 	}
-	if err := mysqlWrites(t, root); !isNotGranted(err) {
+	if err := srv.writes(t, root, time.Second); !isNotGranted(err) {
 		t.Errorf("a write was not blocked: %v", err)
 	}
 	if err := s.Verify(t.Context()); err != nil {
@@ -87,7 +50,7 @@ func TestMySQLHold(t *testing.T) {
 	if err := s.Unlock(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if err := mysqlWrites(t, root); err != nil {
+	if err := srv.writes(t, root, time.Second); err != nil {
 		t.Error(err)
 	}
 	lock(t, s, 10*time.Second)
@@ -99,7 +62,7 @@ func TestMySQLHold(t *testing.T) {
 	}
 	lock(t, s, 1500*time.Millisecond)
 	start := time.Now()
-	for mysqlWrites(t, root) != nil {
+	for srv.writes(t, root, time.Second) != nil {
 	}
 	t.Logf("hold 1.5s: writes flow after %v", time.Since(start))
 	if _, lost := errorAs[*snapshot.LockLostError](s.Verify(t.Context())); !lost {
@@ -108,7 +71,7 @@ func TestMySQLHold(t *testing.T) {
 }
 
 func TestMySQLBlockers(t *testing.T) {
-	srv := oracle(t)
+	srv := startMySQL(t)
 	s := srv.connect(t, func(c *Config) { c.LongQueryAfter = 100 * time.Millisecond })
 	for _, c := range []struct {
 		name   string
@@ -150,7 +113,7 @@ func TestMySQLBlockers(t *testing.T) {
 }
 
 func TestMySQLWithdrawn(t *testing.T) {
-	srv := oracle(t)
+	srv := startMySQL(t)
 	s := srv.connect(t, func(c *Config) { c.LongQueryAfter = time.Hour })
 	stop := srv.busy(t, longUpdate)
 	for range 3 {
@@ -161,7 +124,7 @@ func TestMySQLWithdrawn(t *testing.T) {
 			t.Fatal(err)
 		}
 		start = time.Now()
-		if err := mysqlWrites(t, srv.root(t)); err != nil {
+		if err := srv.writes(t, srv.root(t), time.Second); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(start); took > 500*time.Millisecond {
@@ -186,7 +149,7 @@ func TestMySQLWithdrawn(t *testing.T) {
 		} else if _, ok := errorAs[*snapshot.LockNotGrantedError](err); !ok {
 			t.Fatalf("%v: %v", s.cfg.LockTimeout, err)
 		}
-		if err := mysqlWrites(t, root); err != nil {
+		if err := srv.writes(t, root, time.Second); err != nil {
 			t.Fatalf("%v: a write is blocked although nothing is held: %v", s.cfg.LockTimeout, err)
 		}
 	}
@@ -211,7 +174,7 @@ func TestMySQLWithdrawn(t *testing.T) {
 }
 
 func TestMySQLRefused(t *testing.T) {
-	srv := oracle(t)
+	srv := startMySQL(t)
 	cfg := srv.config()
 	cfg.User, cfg.Password = "nobody", ""
 	d, err := New(cfg)

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"stillpoint/test/rig"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,17 +20,21 @@ import (
 	"go.uber.org/goleak"
 )
 
-// template is a data directory that every server of this run is copied from.
-var template struct {
+// template is a data directory that every server of one flavor in this run is copied from.
+type template struct {
 	once sync.Once
 	dir  string
 	err  error
 }
 
+var templates = map[string]*template{flavorMariaDB: {}, flavorMySQL: {}}
+
 func TestMain(m *testing.M) {
 	result := m.Run()
-	if template.dir != "" {
-		_ = os.RemoveAll(template.dir)
+	for _, t := range templates {
+		if t.dir != "" {
+			_ = os.RemoveAll(t.dir)
+		}
 	}
 	if result == 0 {
 		if err := goleak.Find(); err != nil {
@@ -40,8 +45,9 @@ func TestMain(m *testing.M) {
 	os.Exit(result)
 }
 
-// testServer is one mariadbd on a socket of its own.
+// testServer is one server on a socket of its own.
 type testServer struct {
+	flavor string
 	dir    string
 	socket string
 	cmd    *exec.Cmd
@@ -63,23 +69,59 @@ func lookup(name string) string {
 	return ""
 }
 
+// each runs a test on both flavors, each a real server of its own. options are those of both.
+func each(t *testing.T, test func(t *testing.T, srv *testServer), options ...string) {
+	t.Helper()
+	t.Run(flavorMariaDB, func(t *testing.T) { test(t, startServer(t, options...)) })
+	t.Run(flavorMySQL, func(t *testing.T) { test(t, startMySQL(t, options...)) })
+}
+
 // startServer starts a MariaDB server that ends with the test, with the
-// minimal user and a table t.a of 10 rows.
+// minimal user, a table t.a of 5 rows and an empty one, t.w.
 func startServer(tb testing.TB, args ...string) *testServer {
 	tb.Helper()
 	mariadbd, install := lookup("mariadbd"), lookup("mariadb-install-db")
 	if mariadbd == "" || install == "" {
 		tb.Skip("mariadbd or mariadb-install-db is not installed")
 	}
+	return start(tb, flavorMariaDB, mariadbd, func(data string) *exec.Cmd {
+		return exec.Command(install, "--no-defaults", "--datadir="+data, "--skip-test-db",
+			"--skip-name-resolve", "--auth-root-authentication-method=normal", "--user="+currentUser())
+	}, append([]string{"--innodb-log-file-size=8M", "--skip-innodb-use-native-aio"}, args...))
+}
+
+// startMySQL starts a MySQL server of Oracle's in the same way.
+func startMySQL(tb testing.TB, args ...string) *testServer {
+	tb.Helper()
+	if missing := rig.MySQLMissing(); missing != "" {
+		tb.Skip(missing)
+	}
+	usr := filepath.Join(rig.MySQLTree(), "usr")
+	own := []string{"--no-defaults", "--basedir=" + usr, "--innodb-redo-log-capacity=16M", "--secure-file-priv=NULL"}
+	return start(tb, flavorMySQL, usr+"/sbin/mysqld", func(data string) *exec.Cmd {
+		return exec.Command(usr+"/sbin/mysqld", append(own, "--initialize-insecure", "--datadir="+data, "--user="+currentUser())...)
+	}, append(append(own[1:], "--mysqlx=OFF", "--gtid-mode=ON", "--enforce-gtid-consistency=ON"), args...))
+}
+
+// grants are what the minimal user may do.
+var grants = map[string][]string{
+	flavorMariaDB: {"GRANT RELOAD, PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO " + testUser + "@localhost"},
+	flavorMySQL: {
+		"GRANT FLUSH_TABLES, REPLICATION CLIENT, PROCESS ON *.* TO " + testUser + "@localhost",
+		"GRANT SELECT ON performance_schema.* TO " + testUser + "@localhost",
+	},
+}
+
+func start(tb testing.TB, flavor, program string, install func(data string) *exec.Cmd, args []string) *testServer {
+	tb.Helper()
+	template := templates[flavor]
 	template.once.Do(func() {
 		// Not in a test's own directory, as it serves them all.
 		template.dir, template.err = os.MkdirTemp("", "stillpoint-mysql-")
 		if template.err != nil {
 			return
 		}
-		out, err := exec.Command(install, "--no-defaults", "--datadir="+template.dir+"/data", "--skip-test-db",
-			"--skip-name-resolve", "--auth-root-authentication-method=normal", "--user="+currentUser()).CombinedOutput()
-		if err != nil {
+		if out, err := install(template.dir + "/data").CombinedOutput(); err != nil {
 			template.err = fmt.Errorf("%w: %s", err, out)
 		}
 	})
@@ -91,48 +133,56 @@ func startServer(tb testing.TB, args ...string) *testServer {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &testServer{dir: dir, socket: filepath.Join(dir, "s"), exited: make(chan struct{})}
+	s := &testServer{flavor: flavor, dir: dir, socket: filepath.Join(dir, "s"), exited: make(chan struct{})}
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	if err := os.CopyFS(dir, os.DirFS(template.dir)); err != nil {
 		tb.Fatal(err)
 	}
-	s.cmd = exec.Command(mariadbd, append([]string{"--no-defaults", "--datadir=" + dir + "/data", "--socket=" + s.socket,
+	s.cmd = exec.Command(program, append([]string{"--no-defaults", "--datadir=" + dir + "/data", "--socket=" + s.socket,
 		"--pid-file=" + dir + "/pid", "--log-error=" + dir + "/err", "--user=" + currentUser(), "--skip-name-resolve",
-		"--log-bin=b", "--server-id=1", "--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M",
-		"--innodb-flush-log-at-trx-commit=0", "--skip-networking", "--skip-innodb-use-native-aio"}, args...)...)
+		"--log-bin=b", "--server-id=1", "--innodb-buffer-pool-size=16M",
+		"--innodb-flush-log-at-trx-commit=0", "--skip-networking"}, args...)...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
 	go func() { _ = s.cmd.Wait(); close(s.exited) }()
 	tb.Cleanup(func() { s.signal(syscall.SIGKILL); <-s.exited })
-	var root *conn
-	for range 1500 {
-		if root, err = open(context.Background(), s.rootConfig()); err == nil {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	root, err := s.await()
 	if err != nil {
 		log, _ := os.ReadFile(dir + "/err")
 		tb.Fatalf("the server does not start: %v\n%s", err, log)
 	}
 	defer root.drop()
-	for _, statement := range []string{
+	for _, statement := range append([]string{
 		"CREATE DATABASE t",
 		"CREATE TABLE t.a (i INT PRIMARY KEY, v INT) ENGINE=InnoDB",
 		"CREATE TABLE t.w (i INT AUTO_INCREMENT PRIMARY KEY, v INT) ENGINE=InnoDB",
-		"INSERT INTO t.a SELECT seq, seq FROM t_seq",
+		"INSERT INTO t.a VALUES (1,1),(2,2),(3,3),(4,4),(5,5)",
 		"CREATE USER " + testUser + "@localhost IDENTIFIED BY '" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(testPassword) + "'",
-		"GRANT RELOAD, PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO " + testUser + "@localhost",
 		"CREATE USER nobody@localhost",
-	} {
-		statement = strings.Replace(statement, "t_seq", "(SELECT 1 AS seq UNION SELECT 2 UNION SELECT 3 UNION SELECT 4 UNION SELECT 5) q", 1)
+	}, grants[flavor]...) {
 		if err := root.exec(context.Background(), statement); err != nil {
 			tb.Fatalf("%s: %v", statement, err)
 		}
 	}
 	return s
+}
+
+// await waits until the server answers, or has ended.
+func (s *testServer) await() (*conn, error) {
+	for range 1500 {
+		root, err := open(context.Background(), s.rootConfig())
+		if err == nil {
+			return root, nil
+		}
+		select {
+		case <-s.exited:
+			return nil, err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return nil, errors.New("it takes too long")
 }
 
 func (s *testServer) signal(sig syscall.Signal) { _ = s.cmd.Process.Signal(sig) }
@@ -251,7 +301,11 @@ func (s *testServer) busy(tb testing.TB, statements ...string) (stop func()) {
 // writes inserts one row, in at most d.
 func (s *testServer) writes(tb testing.TB, c *conn, d time.Duration) error {
 	tb.Helper()
-	if err := c.exec(tb.Context(), fmt.Sprintf("SET SESSION max_statement_time = %.3f", d.Seconds())); err != nil {
+	bound := fmt.Sprintf("SET SESSION max_statement_time = %.3f", d.Seconds())
+	if s.flavor != flavorMariaDB { // whole seconds
+		bound = fmt.Sprintf("SET SESSION lock_wait_timeout = %d", seconds(d))
+	}
+	if err := c.exec(tb.Context(), bound); err != nil {
 		return err
 	}
 	return c.exec(tb.Context(), "INSERT INTO t.w (v) VALUES (1)")
