@@ -12,6 +12,7 @@ import (
 	neturl "net/url"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -34,11 +35,12 @@ func TestMoto(t *testing.T) {
 	t.Parallel()
 	url := startMoto(t)
 	_, want := both(t, stack.Env{})
-	fleet := create(t, url, "fleet.yaml", stack.FleetName, nil)
-	db1 := create(t, url, "instance.yaml", "stillpoint-db1", map[string]string{"Role": "db1"})
-	db2 := create(t, url, "instance.yaml", "stillpoint-db2", map[string]string{
+	readme(t, url)
+	fleet, db1 := outputs(t, url, stack.FleetName), outputs(t, url, "stillpoint-db1")
+	create(t, url, "instance.yaml", "stillpoint-db2", map[string]string{
 		"Role": "db2", "ScheduleBy": "rule", "JoinFleet": "no", "NoSuccessHours": "0", "InstanceId": "i-0123456789abcdef0", "VolumeIds": "vol-0a,vol-0b",
 	})
+	db2 := outputs(t, url, "stillpoint-db2")
 	if fleet["ResultsTopic"] != theirs(want.Outputs["Next3WriteTheFile"], "topic_arn") {
 		t.Errorf("moto's topic is %s", fleet["ResultsTopic"])
 	}
@@ -100,21 +102,49 @@ func theirs(file, key string) string {
 	return value
 }
 
-// create makes a stack and returns its outputs.
-func create(t *testing.T, url, template, name string, parameters map[string]string) map[string]string {
+// readme does what the commands of README.md do. (moto forgets the exports of a stack that is made by "deploy" itself, through a
+// change set.)
+func readme(t *testing.T, url string) {
+	t.Helper()
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	deploys := regexp.MustCompile(`(?m)^aws cloudformation deploy --stack-name (\S+) --template-file (\S+) --parameter-overrides ((?: ?\w+=\S+)+)(?: --capabilities CAPABILITY_IAM)?$`).FindAllStringSubmatch(string(text), -1)
+	if len(deploys) != 2 {
+		t.Fatalf("README.md has %d commands that deploy", len(deploys))
+	}
+	for _, d := range deploys {
+		parameters := map[string]string{}
+		for _, p := range strings.Fields(d[3]) {
+			k, v, _ := strings.Cut(p, "=")
+			parameters[k] = v
+		}
+		create(t, url, d[2], d[1], parameters)
+	}
+}
+
+const cloudformation = "2010-05-15"
+
+// create makes a stack.
+func create(t *testing.T, url, template, name string, parameters map[string]string) {
 	t.Helper()
 	body, err := os.ReadFile(template)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const version = "2010-05-15"
 	form := map[string]string{
-		"Action": "CreateStack", "Version": version, "StackName": name, "TemplateBody": string(body), "Capabilities.member.1": "CAPABILITY_IAM",
+		"Action": "CreateStack", "Version": cloudformation, "StackName": name, "TemplateBody": string(body), "Capabilities.member.1": "CAPABILITY_IAM",
 	}
 	for i, k := range slices.Sorted(maps.Keys(parameters)) {
 		form[fmt.Sprintf("Parameters.member.%d.ParameterKey", i+1)], form[fmt.Sprintf("Parameters.member.%d.ParameterValue", i+1)] = k, parameters[k]
 	}
 	post(t, url, "cloudformation", form, &struct{}{})
+}
+
+// outputs are those of a stack that was made.
+func outputs(t *testing.T, url, name string) map[string]string {
+	t.Helper()
 	var described struct {
 		Status  string `xml:"DescribeStacksResult>Stacks>member>StackStatus"`
 		Outputs []struct {
@@ -122,7 +152,7 @@ func create(t *testing.T, url, template, name string, parameters map[string]stri
 			Value string `xml:"OutputValue"`
 		} `xml:"DescribeStacksResult>Stacks>member>Outputs>member"`
 	}
-	post(t, url, "cloudformation", map[string]string{"Action": "DescribeStacks", "Version": version, "StackName": name}, &described)
+	post(t, url, "cloudformation", map[string]string{"Action": "DescribeStacks", "Version": cloudformation, "StackName": name}, &described)
 	if described.Status != "CREATE_COMPLETE" {
 		t.Fatalf("%s is %s", name, described.Status)
 	}
