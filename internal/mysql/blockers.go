@@ -101,17 +101,21 @@ func (s *Session) processes(ctx context.Context, age time.Duration, harmless fun
 // of the outermost statement that runs, else of the sleep of a session that
 // holds on to tables by LOCK TABLES.
 func (s *Session) tableUsers(ctx context.Context, age time.Duration) ([]blocker, error) {
+	return s.sessionsThat(ctx, age, `SELECT OWNER_THREAD_ID FROM performance_schema.table_handles WHERE EXTERNAL_LOCK IS NOT NULL
+			UNION SELECT OWNER_THREAD_ID FROM performance_schema.metadata_locks
+				WHERE OBJECT_TYPE = 'GLOBAL' AND LOCK_TYPE = 'INTENTION_EXCLUSIVE' AND LOCK_STATUS = 'GRANTED'`)
+}
+
+// sessionsThat reads on MySQL those sessions whose threads the query selects.
+func (s *Session) sessionsThat(ctx context.Context, age time.Duration, threads string) ([]blocker, error) {
 	rows, err := s.b.query(ctx, fmt.Sprintf(`SELECT * FROM (
 		SELECT t.PROCESSLIST_ID AS id, COALESCE(t.PROCESSLIST_USER, '') AS user, t.PROCESSLIST_STATE AS state,
 			COALESCE((SELECT MAX(e.TIMER_WAIT) DIV 1000000000 FROM performance_schema.events_statements_current e
 				WHERE e.THREAD_ID = t.THREAD_ID AND e.END_EVENT_ID IS NULL),
 				IF(t.PROCESSLIST_USER = 'system user', 0, t.PROCESSLIST_TIME * 1000), 0) AS ms
 		FROM performance_schema.threads t
-		WHERE t.PROCESSLIST_ID NOT IN (%d, %d) AND t.THREAD_ID IN (
-			SELECT OWNER_THREAD_ID FROM performance_schema.table_handles WHERE EXTERNAL_LOCK IS NOT NULL
-			UNION SELECT OWNER_THREAD_ID FROM performance_schema.metadata_locks
-				WHERE OBJECT_TYPE = 'GLOBAL' AND LOCK_TYPE = 'INTENTION_EXCLUSIVE' AND LOCK_STATUS = 'GRANTED')
-		) u WHERE ms >= %d ORDER BY ms DESC`, s.a.id, s.b.id, age.Milliseconds()))
+		WHERE t.PROCESSLIST_ID NOT IN (%d, %d) AND t.THREAD_ID IN (%s)
+		) u WHERE ms >= %d ORDER BY ms DESC`, s.a.id, s.b.id, threads, age.Milliseconds()))
 	if err != nil {
 		return nil, s.statementError(s.b, "read the performance_schema of", err)
 	}

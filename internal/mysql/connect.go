@@ -39,6 +39,10 @@ type Session struct {
 	// ready says that Ready was called since the last try.
 	ready  bool
 	closed bool
+	// method is that of the next try, or of the lock that is held; claim is what
+	// it is worth.
+	method method
+	claim  snapshot.Claim
 
 	// beforeKill is a test's way into the moment in which a try has run into its
 	// time and is about to be withdrawn; nil outside tests.
@@ -63,6 +67,8 @@ type server struct {
 	perf bool
 	// mdl says that performance_schema.metadata_locks is filled (MySQL).
 	mdl bool
+	// backupLocks says that the server knows LOCK TABLES FOR BACKUP (Percona).
+	backupLocks bool
 }
 
 func (s server) mariadb() bool { return s.flavor == flavorMariaDB }
@@ -94,6 +100,9 @@ func (d *Database) connect(ctx context.Context) (*Session, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	if err := s.checkPrivileges(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.decide(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -143,6 +152,14 @@ func (s *Session) learn(ctx context.Context) error {
 	}
 	s.server.gtid = strings.HasPrefix(rows[0]["gtid_mode"], "ON")
 	s.server.perf = rows[0]["perf"] == "1"
+	if s.server.flavor != flavorPercona {
+		return nil
+	}
+	rows, err = s.b.query(ctx, "SHOW GLOBAL VARIABLES LIKE 'have_backup_locks'")
+	if err != nil {
+		return s.statementError(s.b, "ask", err)
+	}
+	s.server.backupLocks = len(rows) == 1 && rows[0]["value"] == "YES"
 	return nil
 }
 

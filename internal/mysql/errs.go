@@ -36,6 +36,9 @@ const (
 	erClientInactive      = 4031 // MySQL: wait_timeout passed
 	erOptionPrevents      = 1290
 	erNoSuchThread        = 1094
+	erConflictingReadLock = 1223 // the session holds the global read lock itself
+	erBackupNotRunning    = 4146 // MariaDB
+	erBackupWrongStage    = 4147 // MariaDB: in this stage already, or in a later one
 	erOutOfConnectionsMem = 1041
 )
 

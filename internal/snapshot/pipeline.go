@@ -66,6 +66,7 @@ type attempt struct {
 	begun    bool // the journal knows of this attempt
 	guard    Guard
 	session  DatabaseSession
+	claim    Claim // of the session's lock
 	attached []Attachment
 	volumes  []Volume
 	userTags map[string]string
@@ -119,8 +120,9 @@ func (a *attempt) run(ctx context.Context) {
 		return
 	}
 	if a.job.Delivery.Request.DryRun {
+		a.doubt()
 		a.succeed(messages.ConsistencyNone, "dry run: every check passed, and nothing was done; a real run would snapshot %s while %s (consistency: %s)",
-			a.setWords(), heldWords(a.wanted()), a.wanted())
+			a.setWords(), a.heldWords(a.wanted()), a.wanted())
 		return
 	}
 	a.quota.round, a.quota.warnings = len(a.result.Stages), len(a.result.Warnings)
