@@ -37,6 +37,7 @@ func silence(p *config.Plan, stage string) time.Duration {
 		calls   = 3 * time.Minute // of 15 s each at the most: EC2, SQS, the database, the guardian
 		flush   = 5 * time.Minute // syncfs before a try
 		lookUps = 7 * time.Minute // three and a half minutes of waits, and a call between each two
+		limits  = 3 * time.Minute // the longest wait at a limit of EC2's
 	)
 	switch stage {
 	case "look-up", "resolve", "preflight", "tag":
@@ -45,6 +46,8 @@ func silence(p *config.Plan, stage string) time.Duration {
 		return p.StartWithin + slack
 	case "reconcile":
 		return lookUps + calls + slack
+	case "quota":
+		return limits + calls + slack
 	case "intent", "lock", "flush": // up to the unlock and what follows it
 		d := flush + calls + p.MaxHold + slack
 		if p.MySQL != nil {

@@ -104,13 +104,16 @@ func TestSilence(t *testing.T) {
 	p := config.NewPlan("p")
 	p.StartWithin = 2 * time.Hour
 	p.MySQL = config.NewMySQL()
-	for _, stage := range []string{"look-up", "resolve", "preflight", "intent", "lock", "flush", "reconcile", "tag", "spread", "something new"} {
+	for _, stage := range []string{"look-up", "resolve", "preflight", "intent", "lock", "flush", "reconcile", "tag", "spread", "quota", "something new"} {
 		if d := silence(p, stage); d < 2*time.Minute {
 			t.Errorf("%s may be silent for %s only", stage, d)
 		}
 	}
 	if d := silence(p, "spread"); d <= p.StartWithin {
 		t.Errorf("the spread may take %s, and silence %s", p.StartWithin, d)
+	}
+	if d := silence(p, "quota"); d < 5*time.Minute || d > 10*time.Minute {
+		t.Errorf("a wait at a limit of EC2's may be silent for %s", d)
 	}
 	if d := silence(p, "lock"); d < p.MaxHold+p.MySQL.LockTimeout+p.MySQL.LockSleep+5*time.Minute {
 		t.Errorf("a try may be silent for %s", d)

@@ -203,13 +203,20 @@ func (g *Guard) awaitFrozen(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-turn.C:
-			if g.heard.Load() < asked && !g.readable() {
-				go g.rescue("it did not answer within " + g.answerWithin.String())
-			}
-			asked = bootNow()
-			g.send(kindPing)
+			asked = g.askAgain(kindPing, asked)
 		}
 	}
+}
+
+// askAgain sends a command once more, and says when. A guardian of which nothing
+// was heard since it was asked last is stopped: the worker thaws.
+func (g *Guard) askAgain(k kind, asked int64) int64 {
+	if g.heard.Load() < asked && !g.readable() {
+		go g.rescue("it did not answer within " + g.answerWithin.String())
+	}
+	asked = bootNow()
+	g.send(k)
+	return asked
 }
 
 // send sends a command without more to it. A guardian that cannot be reached

@@ -43,11 +43,7 @@ func (g *Guard) letGo(ctx context.Context) error {
 		case <-g.over:
 			return nil
 		case <-turn.C:
-			if g.heard.Load() < asked && !g.readable() {
-				go g.rescue("it did not answer within " + g.answerWithin.String())
-			}
-			asked = bootNow()
-			g.send(kindThaw)
+			asked = g.askAgain(kindThaw, asked)
 		case <-grace.C:
 			done = ctx.Done()
 		case <-done:

@@ -33,9 +33,8 @@ func TestMain(m *testing.M) {
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
 		program = filepath.Join(dir, "stillpoint")
-		build := exec.Command("go", "build", "-buildvcs=false", "-race", "-o", program, "stillpoint/cmd/stillpoint")
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "cannot build the program: %v\n%s", err, out)
+		if err := rig.Build(context.Background(), program, "-race"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 		return m.Run()

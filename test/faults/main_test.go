@@ -7,10 +7,10 @@
 package faults
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -38,9 +38,8 @@ func TestMain(m *testing.M) {
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
 		program = filepath.Join(dir, "stillpoint")
-		build := exec.Command("go", "build", "-buildvcs=false", "-race", "-tags", "torture", "-o", program, "stillpoint/cmd/stillpoint") //nolint:noctx // bounded by go test
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "cannot build the program: %v\n%s", err, out)
+		if err := rig.Build(context.Background(), program, "-race", "-tags", "torture"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 		return m.Run()

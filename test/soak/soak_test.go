@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -78,13 +77,12 @@ What ` + "`make soak`" + ` last said: a worker under load, with faults in one ca
 func build(t *testing.T, race bool) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "stillpoint")
-	args := []string{"build", "-buildvcs=false", "-tags", "torture", "-o", program}
+	flags := []string{"-tags", "torture"}
 	if race {
-		args = append(args, "-race")
+		flags = append(flags, "-race")
 	}
-	cmd := exec.CommandContext(t.Context(), "go", append(args, "stillpoint/cmd/stillpoint")...)
-	if text, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("cannot build the program: %v\n%s", err, text)
+	if err := rig.Build(t.Context(), program, flags...); err != nil {
+		t.Fatal(err)
 	}
 	return program
 }

@@ -11,9 +11,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"stillpoint/test/rig"
 	"strings"
 	"syscall"
 )
@@ -61,14 +61,11 @@ type options struct {
 // build makes the program under test, which tells its stages.
 func build(ctx context.Context, dir string, race bool) (program string, err error) {
 	program = filepath.Join(dir, "stillpoint")
-	args := []string{"build", "-buildvcs=false", "-tags", "torture", "-o", program}
+	flags := []string{"-tags", "torture"}
 	if race {
-		args = append(args, "-race")
+		flags = append(flags, "-race")
 	}
-	if out, err := exec.CommandContext(ctx, "go", append(args, "stillpoint/cmd/stillpoint")...).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("cannot build the program: %w\n%s", err, out)
-	}
-	return program, nil
+	return program, rig.Build(ctx, program, flags...)
 }
 
 // show prints one kill, and all there is where something is wrong.
