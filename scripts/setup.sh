@@ -3,6 +3,7 @@
 # benchmark need, where it is missing: a MariaDB server without a service that
 # starts at boot, its client, and xfsprogs. Changes nothing else.
 set -euo pipefail
+"$(dirname "$0")/mariadb-extras.sh"
 
 need=()
 have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]; }

@@ -29,7 +29,7 @@ func (s *Session) heldLocks() string {
 	case s.server.mdlInfo:
 		return `SELECT THREAD_ID AS thread_id, MIN(IF(TABLE_NAME = '', NULL, CONCAT(TABLE_SCHEMA, '.', TABLE_NAME))) AS holds,
 			MAX(SUBSTRING(LOCK_MODE, 5) IN (` + modes + `)) AS blocks FROM information_schema.METADATA_LOCK_INFO GROUP BY THREAD_ID HAVING blocks = 1`
-	case s.server.mdl:
+	case s.server.mdlPerf:
 		return `SELECT x.PROCESSLIST_ID AS thread_id, MIN(IF(m.OBJECT_TYPE = 'TABLE', CONCAT(m.OBJECT_SCHEMA, '.', m.OBJECT_NAME), NULL)) AS holds,
 			MAX(m.LOCK_TYPE IN (` + modes + `)) AS blocks FROM performance_schema.metadata_locks m
 			JOIN performance_schema.threads x ON x.THREAD_ID = m.OWNER_THREAD_ID
@@ -75,7 +75,7 @@ func (s *Session) mariadbBlockers(ctx context.Context) ([]blocker, error) {
 // addDigests reads the statements without their literals, where performance_schema
 // is on, keeps them and may be read; MariaDB's default is none of it.
 func (s *Session) addDigests(ctx context.Context, list []blocker) {
-	if len(list) == 0 || !s.server.perf {
+	if len(list) == 0 || !s.server.digests {
 		return
 	}
 	rows, err := s.b.query(ctx, fmt.Sprintf(`SELECT t.PROCESSLIST_ID AS id, e.DIGEST_TEXT AS digest

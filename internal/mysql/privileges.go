@@ -24,6 +24,11 @@ func (s *Session) checkPrivileges(ctx context.Context) error {
 			}
 		}
 	}
+	if s.server.mariadb() || !roles {
+		if err := s.checkKill(global); err != nil {
+			return err
+		}
+	}
 	if _, err := s.readBinlog(ctx, s.b); err != nil {
 		return s.statementError(s.b, "read the binlog position of", err)
 	}

@@ -298,6 +298,17 @@ func (s *testServer) busy(tb testing.TB, statements ...string) (stop func()) {
 	return stop
 }
 
+// mustExec runs statements as root.
+func (s *testServer) mustExec(tb testing.TB, statements ...string) {
+	tb.Helper()
+	c := s.root(tb)
+	for _, statement := range statements {
+		if err := c.exec(tb.Context(), statement); err != nil {
+			tb.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
 // writes inserts one row, in at most d.
 func (s *testServer) writes(tb testing.TB, c *conn, d time.Duration) error {
 	tb.Helper()

@@ -25,3 +25,12 @@ func MySQLMissing() string {
 	}
 	return ""
 }
+
+// MariaDBTree is where scripts/mariadb-extras.sh has unpacked what of MariaDB's packages is not installed: the plugins of the
+// server, and Galera. STILLPOINT_MARIADB_TREE names another one.
+func MariaDBTree() string {
+	if dir := os.Getenv("STILLPOINT_MARIADB_TREE"); dir != "" {
+		return dir
+	}
+	return filepath.Join(filepath.Dir(MySQLTree()), "mariadb")
+}
