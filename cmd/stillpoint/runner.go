@@ -91,7 +91,8 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 			DefaultsFile: m.DefaultsFile, Socket: m.Socket, Host: m.Host, User: m.User,
 			LockTimeout: m.LockTimeout, PreliminaryFlush: mysql.Flush(m.PreliminaryFlush),
 			LongQueries: mysql.LongQueries(m.LongQueries), LongQueryAfter: m.LongQueryAfter,
-			KillAfter: m.KillAfter, KillMaxRows: m.KillMaxRows,
+			TrustLocation: m.TrustLocation,
+			KillAfter:     m.KillAfter, KillMaxRows: m.KillMaxRows,
 			Killed: func(s messages.Statement) {
 				log.Warn().Uint64("session", s.ID).Str("user", s.User).Float64("age", s.AgeSeconds).Str("state", s.State).Str("digest", s.Digest).
 					Msg("ended a statement that blocked the database lock")

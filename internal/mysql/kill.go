@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -165,28 +164,4 @@ func (s *Session) awaitGone(ctx context.Context, list []blocker) ([]blocker, err
 		}
 	}
 	return list, nil
-}
-
-// checkKill refuses a user who could end nobody's statements but his own, where
-// the plan wants that. global is what is granted on *.*.
-func (s *Session) checkKill(global map[string]bool) error {
-	if s.cfg.LongQueries != LongQueriesKill {
-		return nil
-	}
-	enough := []string{"ALL PRIVILEGES", "CONNECTION_ADMIN", "SUPER"}
-	grant := "CONNECTION_ADMIN"
-	if s.server.mariadb() {
-		enough, grant = []string{"ALL PRIVILEGES", "CONNECTION ADMIN"}, "CONNECTION ADMIN"
-		if s.server.number < 110000 { // SUPER contained it
-			enough = append(enough, "SUPER")
-		}
-		if s.server.number < 100502 {
-			grant = "SUPER"
-		}
-	}
-	if slices.ContainsFunc(enough, func(p string) bool { return global[p] }) {
-		return nil
-	}
-	return s.target.refused(fmt.Sprintf("does not let its user end the statements of others, as long_queries: kill wants: what helps is: GRANT %s ON *.* TO %s", grant, s.server.user),
-		errors.New("it lacks "+grant))
 }

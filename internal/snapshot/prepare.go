@@ -142,7 +142,7 @@ func (a *attempt) preflight(ctx context.Context, open *undo) error {
 	return nil
 }
 
-// open arms the guardian and opens the sessions of one window.
+// open arms the guardian, opens the sessions of one window, and makes sure of the server.
 func (a *attempt) open(ctx context.Context, open *undo) error {
 	if len(a.Plan.Freeze) > 0 {
 		g, err := a.Freezer.Arm(ctx, a.Plan.Freeze)
@@ -163,6 +163,7 @@ func (a *attempt) open(ctx context.Context, open *undo) error {
 			a.killed = a.result.MySQL.Killed
 		}
 		a.noteServer()
+		return a.locate(ctx)
 	}
 	return nil
 }
@@ -252,6 +253,7 @@ func (a *attempt) beforeTry(ctx context.Context, try int) error {
 // was killed for it included: that stays true however the run ends.
 func (a *attempt) noteServer() {
 	server := a.withKilled(a.session.Server())
+	server.LocationTrusted = a.trusted
 	a.result.MySQL = &server
 }
 
