@@ -39,6 +39,8 @@ type Session struct {
 	// ready says that Ready was called since the last try.
 	ready  bool
 	closed bool
+	// located is what Locate found.
+	located located
 
 	// beforeKill is a test's way into the moment in which a try has run into its
 	// time and is about to be withdrawn; nil outside tests.
@@ -143,10 +145,16 @@ func (s *Session) learn(ctx context.Context) error {
 	}
 	s.server.gtid = rows[0]["gtid_mode"] == "ON"
 	s.server.perf = rows[0]["perf"] == "1"
+	return nil
+}
+
+// learnPerformance asks whether the server lists who holds which lock. It comes
+// after the look at the privileges, which says better what is missing.
+func (s *Session) learnPerformance(ctx context.Context) error {
 	if !s.server.perf {
 		return nil
 	}
-	rows, err = s.b.query(ctx, "SELECT ENABLED AS enabled FROM performance_schema.setup_instruments WHERE NAME = 'wait/lock/metadata/sql/mdl'")
+	rows, err := s.b.query(ctx, "SELECT ENABLED AS enabled FROM performance_schema.setup_instruments WHERE NAME = 'wait/lock/metadata/sql/mdl'")
 	if err != nil {
 		return s.statementError(s.b, "read the performance_schema of", err)
 	}

@@ -59,33 +59,6 @@ func TestConnectWithDefaultsFile(t *testing.T) {
 
 func second[A any](_ A, err error) error { return err }
 
-func TestMissingPrivileges(t *testing.T) {
-	srv := startServer(t)
-	root := srv.root(t)
-	for _, c := range []struct{ grants string }{
-		{""}, {"PROCESS, BINLOG MONITOR, SLAVE MONITOR"}, {"RELOAD, BINLOG MONITOR, SLAVE MONITOR"},
-		{"RELOAD, PROCESS, SLAVE MONITOR"}, {"RELOAD, PROCESS, BINLOG MONITOR"},
-	} {
-		for _, statement := range []string{"DROP USER nobody@localhost", "CREATE USER nobody@localhost", "GRANT " + c.grants + " ON *.* TO nobody@localhost"} {
-			if c.grants == "" && strings.HasPrefix(statement, "GRANT") {
-				continue
-			}
-			if err := root.exec(t.Context(), statement); err != nil {
-				t.Fatal(err)
-			}
-		}
-		d, err := New(Config{Socket: srv.socket, User: "nobody"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = second(d.Connect(t.Context()))
-		if _, ok := errorAs[*snapshot.RefusedError](err); !ok ||
-			!strings.Contains(err.Error(), "GRANT RELOAD, PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO 'nobody'@'localhost'") {
-			t.Errorf("%q: %v", c.grants, err)
-		}
-	}
-}
-
 func TestOutOfReach(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -226,22 +226,6 @@ func TestReads(t *testing.T) {
 	}
 }
 
-func TestParseGrants(t *testing.T) {
-	global, roles := parseGrants([]string{
-		"GRANT SELECT, RELOAD ON *.* TO `u`@`h` IDENTIFIED BY PASSWORD '*ABC'",
-		"GRANT BACKUP_ADMIN,FLUSH_TABLES ON *.* TO `u`@`h`",
-		"GRANT PROCESS ON `a`.* TO `u`@`h`",
-		"REVOKE RELOAD ON `a`.* FROM `u`@`h`",
-		"SET DEFAULT ROLE `r` FOR `u`@`h`",
-	})
-	if diff := cmp.Diff(map[string]bool{"SELECT": true, "RELOAD": true, "BACKUP_ADMIN": true, "FLUSH_TABLES": true}, global); diff != "" || roles {
-		t.Error(diff, roles)
-	}
-	if _, roles := parseGrants([]string{"GRANT `r`@`%` TO `u`@`h`"}); !roles {
-		t.Error("a role is not seen")
-	}
-}
-
 func TestIdentify(t *testing.T) {
 	for _, c := range []struct {
 		version, comment, flavor string
