@@ -68,7 +68,7 @@ type server struct {
 	user string
 	// binlog says that the server writes one.
 	binlog bool
-	// gtid says that transactions have GTIDs; always on MariaDB.
+	// gtid says that all transactions have GTIDs; always on MariaDB.
 	gtid bool
 	// perf says that performance_schema is there and can be read (MySQL).
 	perf bool
@@ -169,7 +169,7 @@ func (s *Session) learn(ctx context.Context) error {
 	if err != nil || len(rows) != 1 {
 		return s.statementError(s.b, "ask", errors.Join(err, errors.New("it does not say whether it has GTIDs")))
 	}
-	s.server.gtid = strings.HasPrefix(rows[0]["gtid_mode"], "ON")
+	s.server.gtid = rows[0]["gtid_mode"] == "ON"
 	s.server.perf = rows[0]["perf"] == "1"
 	return nil
 }

@@ -138,6 +138,7 @@ func start(tb testing.TB, flavor, program string, install func(data string) *exe
 	if err := os.CopyFS(dir, os.DirFS(template.dir)); err != nil {
 		tb.Fatal(err)
 	}
+	_ = os.Remove(dir + "/data/auto.cnf") // it holds the UUID, which would be that of every server
 	s.program = program
 	s.args = append([]string{"--no-defaults", "--datadir=" + dir + "/data", "--socket=" + s.socket,
 		"--pid-file=" + dir + "/pid", "--log-error=" + dir + "/err", "--user=" + currentUser(), "--skip-name-resolve",
