@@ -91,6 +91,7 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 			DefaultsFile: m.DefaultsFile, Socket: m.Socket, Host: m.Host, User: m.User,
 			LockTimeout: m.LockTimeout, PreliminaryFlush: mysql.Flush(m.PreliminaryFlush),
 			LongQueries: mysql.LongQueries(m.LongQueries), LongQueryAfter: m.LongQueryAfter,
+			TrustLocation: m.TrustLocation,
 		}
 		if m.PortSet {
 			c.Port = uint16(m.Port)

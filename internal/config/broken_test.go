@@ -185,7 +185,6 @@ func TestBrokenFiles(t *testing.T) {
 		{mysql, "      replica: run", 7, "not supported in this version"},
 		{mysql, "      stop_command: [x]", 7, "not supported in this version"},
 		{mysql, "      start_command: [x]", 7, "not supported in this version"},
-		{mysql, "      trust_location: true", 7, "not supported in this version"},
 	}
 	for _, test := range tests {
 		t.Run(strings.TrimSpace(test.text), func(t *testing.T) {

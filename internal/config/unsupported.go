@@ -29,7 +29,6 @@ var notSupported = []refusal{
 	{sectionMySQL, "replica", ""},
 	{sectionMySQL, "stop_command", ""},
 	{sectionMySQL, "start_command", ""},
-	{sectionMySQL, "trust_location", ""},
 	{"", "checks", ""},
 	{"", "allow_verify", ""},
 	{"", "allow_public", ""},

@@ -39,6 +39,8 @@ type Session struct {
 	// ready says that Ready was called since the last try.
 	ready  bool
 	closed bool
+	// located is what Locate found.
+	located located
 
 	// beforeKill is a test's way into the moment in which a try has run into its
 	// time and is about to be withdrawn; nil outside tests.

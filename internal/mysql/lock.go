@@ -35,6 +35,9 @@ func (s *Session) Ready(ctx context.Context, hold time.Duration) error {
 	if err := s.revive(ctx); err != nil {
 		return err
 	}
+	if err := s.stillThere(); err != nil {
+		return err
+	}
 	long, err := s.blockers(ctx, s.cfg.LongQueryAfter)
 	if err != nil {
 		return err

@@ -63,9 +63,11 @@ type attempt struct {
 
 	unattended bool // nobody asked: what is open is settled, and nothing begun
 
-	begun    bool // the journal knows of this attempt
-	guard    Guard
-	session  DatabaseSession
+	begun   bool // the journal knows of this attempt
+	guard   Guard
+	session DatabaseSession
+	// trusted says that where the server's files are is the plan's word.
+	trusted  bool
 	attached []Attachment
 	volumes  []Volume
 	userTags map[string]string

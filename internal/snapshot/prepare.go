@@ -141,7 +141,7 @@ func (a *attempt) preflight(ctx context.Context, open *undo) error {
 	return nil
 }
 
-// open arms the guardian and opens the sessions of one window.
+// open arms the guardian, opens the sessions of one window, and makes sure of the server.
 func (a *attempt) open(ctx context.Context, open *undo) error {
 	if len(a.Plan.Freeze) > 0 {
 		g, err := a.Freezer.Arm(ctx, a.Plan.Freeze)
@@ -160,6 +160,7 @@ func (a *attempt) open(ctx context.Context, open *undo) error {
 		open.push(s.Close)
 		server := s.Server()
 		a.result.MySQL = &server
+		return a.locate(ctx)
 	}
 	return nil
 }

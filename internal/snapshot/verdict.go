@@ -109,6 +109,7 @@ func (a *attempt) judgeCoordinates() {
 		return
 	}
 	m := *a.before
+	m.LocationTrusted = a.trusted
 	after := a.win.after
 	m.CoordinatesExact = after != nil && a.lockHeld() &&
 		after.BinlogFile == m.BinlogFile && after.BinlogPosition == m.BinlogPosition && after.GTID == m.GTID &&
