@@ -24,6 +24,7 @@ const (
 	erTableAccessDenied   = 1142
 	erTooManyUserConns    = 1203
 	erLockWaitTimeout     = 1205
+	erConflictingReadLock = 1223
 	erUserLimitReached    = 1226
 	erSpecificAccess      = 1227
 	erQueryInterrupted    = 1317

@@ -159,7 +159,7 @@ func start(tb testing.TB, flavor, program string, install func(data string) *exe
 		"CREATE TABLE t.a (i INT PRIMARY KEY, v INT) ENGINE=InnoDB",
 		"CREATE TABLE t.w (i INT AUTO_INCREMENT PRIMARY KEY, v INT) ENGINE=InnoDB",
 		"INSERT INTO t.a VALUES (1,1),(2,2),(3,3),(4,4),(5,5)",
-		"CREATE USER " + testUser + "@localhost IDENTIFIED BY '" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(testPassword) + "'",
+		"CREATE USER " + testUser + "@localhost IDENTIFIED BY " + quoted(testPassword),
 		"CREATE USER nobody@localhost",
 	}, s.granted...) {
 		if err := root.exec(context.Background(), statement); err != nil {
@@ -261,6 +261,11 @@ func (s *testServer) root(tb testing.TB) *conn {
 // config is that of the minimal user.
 func (s *testServer) config() Config {
 	return Config{Socket: s.socket, User: testUser, Password: testPassword, LockTimeout: 250 * time.Millisecond}
+}
+
+// quoted is a text as SQL has it.
+func quoted(text string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'"
 }
 
 // minimal sees to it that the minimal user may do what the table says that a
