@@ -147,7 +147,10 @@ func TestBrokenFiles(t *testing.T) {
 		// The database.
 		{mysql, "      lock: table", 7, "lock must be ftwrl or backup or auto or none, not \"table\""},
 		{mysql, "      preliminary_flush: maybe", 7, "must be auto or always or never"},
-		{mysql, "      long_queries: ignore", 7, "long_queries must be wait"},
+		{mysql, "      long_queries: ignore", 7, "long_queries must be wait or fail or kill"},
+		{mysql, "      kill_after: 0s", 7, "kill_after must be more than 0s"},
+		{mysql, "      kill_max_rows: -1", 7, "kill_max_rows must be 0 or more"},
+		{mysql, "      log_statements: x", 7, "log_statements must be true or false"},
 		{mysql, "      lock_tries: 0", 7, "lock_tries must be 1 or more"},
 		{mysql, "      lock_tries: -1", 7, "lock_tries must be 1 or more"},
 		{mysql, "      port: 0", 7, "port must be 1 to 65535"},
@@ -176,14 +179,10 @@ func TestBrokenFiles(t *testing.T) {
 		{1, "event_bus: default", 1, "not supported in this version"},
 		{1, "http_token_file: /t", 1, "not supported in this version"},
 		{mysql, "      lock: stop", 7, "lock has the value stop, which is not supported in this version: write ftwrl or backup or auto or none"},
-		{mysql, "      long_queries: kill", 7, "not supported in this version: write wait"},
-		{mysql, "      long_queries: fail", 7, "not supported in this version"},
-		{mysql, "      log_statements: x", 7, "not supported in this version"},
 		{mysql, "      coordinates_file: x", 7, "not supported in this version"},
 		{mysql, "      replica: run", 7, "not supported in this version"},
 		{mysql, "      stop_command: [x]", 7, "not supported in this version"},
 		{mysql, "      start_command: [x]", 7, "not supported in this version"},
-		{mysql, "      trust_location: true", 7, "not supported in this version"},
 	}
 	for _, test := range tests {
 		t.Run(strings.TrimSpace(test.text), func(t *testing.T) {

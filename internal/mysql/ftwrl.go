@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"context"
-	"errors"
 	"fmt"
 )
 
@@ -10,24 +9,13 @@ import (
 const statementLock = "FLUSH LOCAL TABLES WITH READ LOCK"
 
 // proveFTWRL has the server say that A holds the global read lock. MySQL lists
-// it among the granted metadata locks, where it keeps that list. MariaDB keeps
-// none by default, but refuses to begin a backup in a session that holds the
-// lock, with error 1223 and before anything else (TestVerifySeesThatTheLockIsGone).
+// it among the granted metadata locks, where it keeps that list; MariaDB keeps
+// none by default, see proveReadLock.
 func (s *Session) proveFTWRL(ctx context.Context) error {
-	if !s.server.mariadb() {
-		return s.proveListed(ctx, "GLOBAL", "SHARED")
+	if s.server.mariadb() {
+		return s.proveReadLock(ctx)
 	}
-	if s.server.number < versionStage {
-		return nil // the session that answers is all the proof there is
-	}
-	err := s.a.exec(ctx, s.bounded(methodStage.steps[0], maxStatementMargin))
-	if code(err) == erConflictingReadLock {
-		return nil
-	}
-	if err == nil {
-		err = errors.Join(errors.New("it began a backup"), s.a.exec(ctx, methodStage.release[0]))
-	}
-	return fmt.Errorf("session %d of %s does not hold the global read lock any more: %w", s.a.id, s.target, err)
+	return s.proveListed(ctx, "GLOBAL", "SHARED")
 }
 
 // proveListed has MySQL say that A holds a lock by what it lists among the

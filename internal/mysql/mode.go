@@ -106,25 +106,21 @@ func (s *Session) take(ctx context.Context) error {
 		return err
 	}
 	s.pick(methodFTWRL, tables.doubt(), tables)
-	// Ready has looked for what would block the backup lock.
-	long, err := s.inTheWay(ctx, s.cfg.LongQueryAfter)
-	if err != nil {
+	// Ready has looked for what would block the backup lock, and not for what
+	// would block this one.
+	if err := s.clear(ctx); err != nil {
 		return err
-	}
-	if len(long) > 0 {
-		return &snapshot.LockNotGrantedError{Waited: true, Blockers: describe(long)}
 	}
 	return s.takeSteps(ctx, end)
 }
 
 // takeSteps requests the steps of the method, by the time given.
 func (s *Session) takeSteps(ctx context.Context, end time.Time) error {
-	for i, step := range s.method.steps {
+	for _, step := range s.method.steps {
 		left := time.Until(end)
-		if left <= 0 && i > 0 {
+		if left <= 0 {
 			return s.letGo(ctx, errWithdrawn)
 		}
-		left = max(left, minLockTimeout)
 		if err := s.request(ctx, s.bounded(step, left), left); err != nil {
 			return err
 		}
@@ -143,18 +139,10 @@ func (s *Session) letGo(ctx context.Context, cause error) error {
 	return s.gone(ctx, nil, cause)
 }
 
-// inTheWay looks for what would make a try with the method wait, see blockers.
-func (s *Session) inTheWay(ctx context.Context, age time.Duration) ([]blocker, error) {
-	switch s.method.kind {
-	case snapshot.LockNone:
-		return nil, nil
-	case snapshot.LockInstance:
-		return s.definers(ctx, age)
-	case snapshot.LockBackupStage:
-		if s.claim.Transactional {
-			// It waits for DDL only, in its first stage, which holds nobody up.
-			return nil, nil
-		}
-	}
-	return s.blockers(ctx, age)
+// holdsNobodyUp says that a try with the method makes nobody wait, so that
+// nothing needs to be looked for beforehand: none, and BACKUP STAGE where no table
+// is written without a transaction. That waits for DDL only, in its first stage,
+// which nobody waits for but more DDL; and in its last for commits under way.
+func (s *Session) holdsNobodyUp() bool {
+	return s.method.kind == snapshot.LockNone || s.method.kind == snapshot.LockBackupStage && s.claim.Transactional
 }

@@ -137,5 +137,6 @@ func (s *Session) Close() error {
 	s.closed, s.held = true, false
 	s.a.quit()
 	s.b.quit()
+	s.forget()
 	return nil
 }

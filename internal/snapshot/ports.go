@@ -22,6 +22,11 @@ type Database interface {
 type DatabaseSession interface {
 	// Server says flavor and version.
 	Server() messages.MySQL
+	// Locate asks this host where the server's files are, with nothing held. That
+	// it cannot be shown is no error, see Location. It holds for the session that
+	// was asked: where that has to be opened again, Ready makes sure that it leads
+	// to the same process.
+	Locate(ctx context.Context) (Location, error)
 	// Settle runs the preliminary flush where it can do no harm, and says in
 	// a few words what it did or why it did not. Nothing is held afterwards.
 	Settle(ctx context.Context) (did string, err error)
@@ -157,6 +162,8 @@ type Volumes interface {
 	// Others names the mounted file systems that lie on the same disks as the
 	// mount points and that none of these is.
 	Others(ctx context.Context, mounts []string) ([]string, error)
+	// Cover says of each file system how it lies to the set, in the same order.
+	Cover(ctx context.Context, set Set, systems []FileSystem) ([]Coverage, error)
 }
 
 // EBS is what the pipeline needs of EC2. The adapter is internal/ebs.

@@ -18,6 +18,7 @@ type Database struct {
 	Locks snapshot.Claim
 
 	ConnectFunc     func(ctx context.Context) error
+	LocateFunc      func(ctx context.Context) (snapshot.Location, error)
 	SettleFunc      func(ctx context.Context) (string, error)
 	ReadyFunc       func(ctx context.Context, hold time.Duration) error
 	LockFunc        func(ctx context.Context, hold time.Duration) error
@@ -57,6 +58,18 @@ func (d *Database) Connect(ctx context.Context) (snapshot.DatabaseSession, error
 
 func (s *session) Server() messages.MySQL {
 	return messages.MySQL{Flavor: s.Position.Flavor, Version: s.Position.Version}
+}
+
+// Locate finds nothing outside the set, where LocateFunc says nothing else.
+func (s *session) Locate(ctx context.Context) (snapshot.Location, error) {
+	s.rig.note("Session.Locate")
+	if s.rig.Held() {
+		s.rig.fault("asked where the server's files are although something is held")
+	}
+	if s.LocateFunc != nil {
+		return s.LocateFunc(ctx)
+	}
+	return snapshot.Location{Process: "mariadbd (process 4711)"}, ctx.Err()
 }
 
 func (s *session) Settle(ctx context.Context) (string, error) {
@@ -257,6 +270,7 @@ type Volumes struct {
 	Set         []snapshot.Volume
 	OthersFunc  func(ctx context.Context, mounts []string) ([]string, error)
 	ResolveFunc func(ctx context.Context, mounts, listed []string, attached []snapshot.Attachment) ([]snapshot.Volume, error)
+	CoverFunc   func(ctx context.Context, set snapshot.Set, systems []snapshot.FileSystem) ([]snapshot.Coverage, error)
 
 	rig *Rig
 }
@@ -270,6 +284,19 @@ func (v *Volumes) Others(ctx context.Context, mounts []string) ([]string, error)
 		return v.OthersFunc(ctx, mounts)
 	}
 	return nil, ctx.Err()
+}
+
+// Cover finds everything frozen, where CoverFunc says nothing else.
+func (v *Volumes) Cover(ctx context.Context, set snapshot.Set, systems []snapshot.FileSystem) ([]snapshot.Coverage, error) {
+	v.rig.note("Volumes.Cover")
+	if v.CoverFunc != nil {
+		return v.CoverFunc(ctx, set, systems)
+	}
+	all := make([]snapshot.Coverage, len(systems))
+	for i := range all {
+		all[i] = snapshot.Coverage{InSet: true, Frozen: true, On: "nvme1n1"}
+	}
+	return all, nil
 }
 
 // Resolve implements snapshot.Volumes.
