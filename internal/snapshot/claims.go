@@ -66,8 +66,8 @@ type worth struct {
 	// lock, open where not.
 	frozen, open messages.Consistency
 	// exact says that coordinates which were equal before the freeze and after the
-	// thaw are those of the set: with everything frozen, and without.
-	exactFrozen, exactOpen bool
+	// thaw are those of the set, where the server's files were frozen.
+	exact bool
 	// stops says that writers wait from the lock on, and not from the freeze on.
 	stops bool
 }
@@ -75,16 +75,16 @@ type worth struct {
 // claims is what may be said of a set, by what was held while EC2 made it. It is
 // shown by the restore tests of docs/consistency.md, but for Percona's lock.
 var claims = []worth{
-	{LockFTWRL, true, messages.ConsistencyApplication, messages.ConsistencyDatabase, true, true, true},
-	{LockFTWRL, false, messages.ConsistencyApplication, messages.ConsistencyDatabase, true, true, true},
-	{LockBackupStage, true, messages.ConsistencyApplication, messages.ConsistencyDatabase, true, true, true},
-	{LockBackupStage, false, messages.ConsistencyApplication, messages.ConsistencyDatabase, true, true, true},
-	{LockInstance, true, messages.ConsistencyApplication, messages.ConsistencyCrash, true, false, false},
-	{LockInstance, false, messages.ConsistencyFilesystem, messages.ConsistencyCrash, false, false, false},
-	{LockTables, true, messages.ConsistencyApplication, messages.ConsistencyCrash, true, false, false},
-	{LockTables, false, messages.ConsistencyFilesystem, messages.ConsistencyCrash, false, false, false},
-	{LockNone, true, messages.ConsistencyFilesystem, messages.ConsistencyCrash, false, false, false},
-	{LockNone, false, messages.ConsistencyFilesystem, messages.ConsistencyCrash, false, false, false},
+	{LockFTWRL, true, messages.ConsistencyApplication, messages.ConsistencyDatabase, true, true},
+	{LockFTWRL, false, messages.ConsistencyApplication, messages.ConsistencyDatabase, true, true},
+	{LockBackupStage, true, messages.ConsistencyApplication, messages.ConsistencyDatabase, true, true},
+	{LockBackupStage, false, messages.ConsistencyApplication, messages.ConsistencyDatabase, true, true},
+	{LockInstance, true, messages.ConsistencyApplication, messages.ConsistencyCrash, true, false},
+	{LockInstance, false, messages.ConsistencyFilesystem, messages.ConsistencyCrash, false, false},
+	{LockTables, true, messages.ConsistencyApplication, messages.ConsistencyCrash, true, false},
+	{LockTables, false, messages.ConsistencyFilesystem, messages.ConsistencyCrash, false, false},
+	{LockNone, true, messages.ConsistencyFilesystem, messages.ConsistencyCrash, false, false},
+	{LockNone, false, messages.ConsistencyFilesystem, messages.ConsistencyCrash, false, false},
 }
 
 // worth finds the claim's row. A lock that is not in the table is worth nothing.
@@ -95,7 +95,7 @@ func (c Claim) worth() worth {
 		}
 		if c.LogsLate {
 			// The set recovers to a moment before the lock, and its binlog does not.
-			w.exactFrozen, w.exactOpen = false, false
+			w.exact = false
 			if w.frozen == messages.ConsistencyApplication {
 				w.frozen = messages.ConsistencyFilesystem
 			}
@@ -121,14 +121,6 @@ func (w worth) of(frozen bool) messages.Consistency {
 	return w.open
 }
 
-// exact says that equal coordinates are those of the set.
-func (w worth) exact(frozen bool) bool {
-	if frozen {
-		return w.exactFrozen
-	}
-	return w.exactOpen
-}
-
 // doubt warns of what makes the lock worth less than the plan's author may think.
 func (a *attempt) doubt() {
 	if !a.locks() {
@@ -136,6 +128,9 @@ func (a *attempt) doubt() {
 	}
 	if a.claim.Doubt != "" {
 		a.warn("%s does not keep tables at rest that are not transactional: %s", a.claim.Lock, a.claim.Doubt)
+	}
+	if a.claim.worth().stops && !a.freezesFiles() {
+		a.warn("not every file system that the server writes to is frozen: what it wrote last may not have reached the volumes, and the coordinates are not exact")
 	}
 	if a.claim.LogsLate {
 		a.warn("InnoDB writes its log up to a second after a commit (innodb_flush_log_at_trx_commit is 0): what is restored may lack transactions that its binlog has; set it to 1 or 2")

@@ -3,6 +3,7 @@ package snapshot_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,10 +37,10 @@ func TestClaims(t *testing.T) {
 	}
 	mixed := snapshot.Claim{Lock: snapshot.LockInstance, Doubt: "not transactional: shop.log (MyISAM)"}
 	rows := []row{
-		{claim(snapshot.LockFTWRL, true), said{application, true}, said{database, true}, ""},
-		{claim(snapshot.LockFTWRL, false), said{application, true}, said{database, true}, ""},
-		{claim(snapshot.LockBackupStage, true), said{application, true}, said{database, true}, ""},
-		{claim(snapshot.LockBackupStage, false), said{application, true}, said{database, true}, ""},
+		{claim(snapshot.LockFTWRL, true), said{application, true}, said{database, false}, ""},
+		{claim(snapshot.LockFTWRL, false), said{application, true}, said{database, false}, ""},
+		{claim(snapshot.LockBackupStage, true), said{application, true}, said{database, false}, ""},
+		{claim(snapshot.LockBackupStage, false), said{application, true}, said{database, false}, ""},
 		{claim(snapshot.LockInstance, true), said{application, true}, said{crash, false}, ""},
 		{mixed, said{filesystem, false}, said{crash, false}, "shop.log (MyISAM)"},
 		{claim(snapshot.LockTables, true), said{application, true}, said{crash, false}, ""},
@@ -71,7 +72,14 @@ func TestClaims(t *testing.T) {
 				if out.Result.MySQL.CoordinatesExact != want.exact {
 					t.Errorf("exact: %v", out.Result.MySQL.CoordinatesExact)
 				}
-				if n := len(out.Result.Warnings); r.doubt == "" && n != 0 || r.doubt != "" && (n != 1 || !warned(out.Result, r.doubt)) {
+				var doubts []string
+				if stops := r.claim.Lock == snapshot.LockFTWRL || r.claim.Lock == snapshot.LockBackupStage; stops && !frozen {
+					doubts = append(doubts, "not every file system that the server writes to is frozen")
+				}
+				if r.doubt != "" {
+					doubts = append(doubts, r.doubt)
+				}
+				if len(out.Result.Warnings) != len(doubts) || slices.ContainsFunc(doubts, func(d string) bool { return !warned(out.Result, d) }) {
 					t.Errorf("warnings: %q", out.Result.Warnings)
 				}
 				// A dry run says the same beforehand.
@@ -182,6 +190,39 @@ func TestWritesBlockedUnderALightLock(t *testing.T) {
 			out := b.run(t, t.Context())
 			if got := out.Result.Timings; got.WritesBlocked != want || got.WritesBlockedTotal != want {
 				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// Without everything frozen the coordinates are exact where all that the server
+// needs is, as far as the host can show it.
+func TestCoordinatesWhereTheServersFilesAreFrozen(t *testing.T) {
+	part := snapshot.Part{What: "datadir", Path: "/var/lib/mysql"}
+	for _, c := range []struct {
+		name   string
+		at     snapshot.Location
+		frozen bool
+		exact  bool
+	}{
+		{"all frozen", snapshot.Location{Process: "p", Parts: []snapshot.Part{part}}, true, true},
+		{"one is not", snapshot.Location{Process: "p", Parts: []snapshot.Part{part}}, false, false},
+		{"not shown", snapshot.Location{Doubt: "it is far away", Trusted: true, Parts: []snapshot.Part{part}}, true, false},
+		{"nothing known", snapshot.Location{Process: "p"}, true, false},
+	} {
+		inBubble(t, c.name, func(t *testing.T) {
+			b := newBed()
+			b.plan.NoFreeze = []string{"/srv"}
+			b.DB.LocateFunc = func(context.Context) (snapshot.Location, error) { return c.at, nil }
+			b.Volumes.CoverFunc = func(context.Context, snapshot.Set, []snapshot.FileSystem) ([]snapshot.Coverage, error) {
+				return []snapshot.Coverage{{InSet: true, Frozen: c.frozen, On: "nvme1n1"}}, nil
+			}
+			if c.at.Parts == nil {
+				b.Volumes.CoverFunc = nil
+			}
+			out := b.run(t, t.Context())
+			if of(out) != success(messages.ConsistencyDatabase) || out.Result.MySQL.CoordinatesExact != c.exact || warned(out.Result, "not every file system") == c.exact {
+				t.Errorf("%+v, exact %v: %q", of(out), out.Result.MySQL.CoordinatesExact, out.Result.Warnings)
 			}
 		})
 	}

@@ -68,10 +68,12 @@ type attempt struct {
 	session DatabaseSession
 	claim   Claim // of the session's lock
 	// trusted says that where the server's files are is the plan's word.
-	trusted  bool
-	attached []Attachment
-	volumes  []Volume
-	userTags map[string]string
+	trusted bool
+	// partsFrozen says that all of them lie on file systems that are frozen.
+	partsFrozen bool
+	attached    []Attachment
+	volumes     []Volume
+	userTags    map[string]string
 	// description is made before the window, since it may log.
 	description string
 	ownTags     map[string]map[string]string // the volumes' own, with copy_tags

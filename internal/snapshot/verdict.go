@@ -112,14 +112,15 @@ func (a *attempt) judgeCoordinates() {
 	m := a.withKilled(*a.before)
 	m.LocationTrusted = a.trusted
 	after := a.win.after
-	can := a.held(true).exact(a.Plan.EverythingFrozen() && a.frozenHeld())
-	m.CoordinatesExact = can && after != nil && a.lockHeld() &&
+	m.CoordinatesExact = a.held(true).exact && a.filesFrozen() && after != nil && a.lockHeld() &&
 		after.BinlogFile == m.BinlogFile && after.BinlogPosition == m.BinlogPosition && after.GTID == m.GTID &&
 		sameReplica(after.Replica, m.Replica) && slices.Equal(after.OtherSources, m.OtherSources)
 	switch {
 	case m.CoordinatesExact, !a.locks() && after != nil:
 	case a.lockHeld() && (a.claim.LogsLate || !a.claim.worth().stops):
 		// A doubt says so, or commits went on until the freeze: nothing is amiss.
+	case a.lockHeld() && !a.filesFrozen():
+		// Likewise.
 	case after == nil || !a.lockHeld():
 		a.warn("the coordinates could not be proved to be exact: %v", errors.Join(a.win.afterErr, a.win.lockErr, a.win.unlockErr))
 	case after.BinlogFile != m.BinlogFile || after.BinlogPosition != m.BinlogPosition:
@@ -174,6 +175,15 @@ func (a *attempt) frozenHeld() bool {
 	w := &a.win
 	return a.guard != nil && w.freezeErr == nil && w.thawErr == nil && w.thawed.Held()
 }
+
+// filesFrozen says that every file system on which the server has anything that
+// a restore needs stayed frozen. Without that, what it wrote last may be in the
+// kernel's memory alone, lock or no lock.
+func (a *attempt) filesFrozen() bool {
+	return a.frozenHeld() && a.freezesFiles()
+}
+
+func (a *attempt) freezesFiles() bool { return a.Plan.EverythingFrozen() || a.partsFrozen }
 
 // everythingHeld says whether all that was locked and frozen was shown to have
 // stayed so until EC2 had answered. A plan that also leaves something
