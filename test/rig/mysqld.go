@@ -25,3 +25,7 @@ func MySQLMissing() string {
 	}
 	return ""
 }
+
+// MariaDBPlugins is where scripts/mariadb-plugins.sh has unpacked the plugins of
+// MariaDB's that Debian has in the package with the service, which setup does not install.
+func MariaDBPlugins() string { return filepath.Join(filepath.Dir(MySQLTree()), "mariadb-plugin") }
