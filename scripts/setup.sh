@@ -43,7 +43,7 @@ packages
 case ${1:-} in
 mysql)
 	./mysql.sh
-	./mariadb-plugins.sh
+	./mariadb-extras.sh
 	;;
 "") ;;
 *)

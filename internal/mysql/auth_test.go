@@ -28,7 +28,7 @@ func pluginOptions(t *testing.T, flavor string) []string {
 
 // ed25519Dir is where MariaDB's plugin of that name is; "" where it is not.
 func ed25519Dir() string {
-	for _, dir := range []string{"/usr/lib/mysql/plugin", rig.MariaDBPlugins()} {
+	for _, dir := range []string{"/usr/lib/mysql/plugin", filepath.Join(rig.MariaDBTree(), "usr/lib/mysql/plugin")} {
 		if _, err := os.Stat(filepath.Join(dir, "auth_ed25519.so")); err == nil {
 			return dir
 		}

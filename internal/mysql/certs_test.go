@@ -30,16 +30,16 @@ func newAuthority(tb testing.TB, name string) *authority {
 		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 		NotAfter: time.Now().Add(time.Hour),
 	}
-	pair := a.sign(tb, name, template)
-	a.path = pair.cert
+	made := a.sign(tb, name, template)
+	a.path = made.cert
 	return a
 }
 
-// pair are the paths of a certificate and its key.
-type pair struct{ cert, key string }
+// keyPair is the paths of a certificate and its key.
+type keyPair struct{ cert, key string }
 
 // issue makes a certificate for these hosts (names and addresses), until then.
-func (a *authority) issue(tb testing.TB, name string, until time.Time, hosts ...string) pair {
+func (a *authority) issue(tb testing.TB, name string, until time.Time, hosts ...string) keyPair {
 	tb.Helper()
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, KeyUsage: x509.KeyUsageDigitalSignature, NotAfter: until,
@@ -55,7 +55,7 @@ func (a *authority) issue(tb testing.TB, name string, until time.Time, hosts ...
 	return a.sign(tb, name, template)
 }
 
-func (a *authority) sign(tb testing.TB, name string, template *x509.Certificate) pair {
+func (a *authority) sign(tb testing.TB, name string, template *x509.Certificate) keyPair {
 	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -80,7 +80,7 @@ func (a *authority) sign(tb testing.TB, name string, template *x509.Certificate)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p := pair{filepath.Join(a.dir, name+".pem"), filepath.Join(a.dir, name+".key")}
+	p := keyPair{filepath.Join(a.dir, name+".pem"), filepath.Join(a.dir, name+".key")}
 	for path, block := range map[string]*pem.Block{p.cert: {Type: "CERTIFICATE", Bytes: der}, p.key: {Type: "EC PRIVATE KEY", Bytes: keyDER}} {
 		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
 			tb.Fatal(err)

@@ -138,6 +138,7 @@ func start(tb testing.TB, flavor, program string, install func(data string) *exe
 	if err := os.CopyFS(dir, os.DirFS(template.dir)); err != nil {
 		tb.Fatal(err)
 	}
+	_ = os.Remove(dir + "/data/auto.cnf") // it holds the UUID, which would be that of every server
 	s.program = program
 	s.args = append([]string{"--no-defaults", "--datadir=" + dir + "/data", "--socket=" + s.socket,
 		"--pid-file=" + dir + "/pid", "--log-error=" + dir + "/err", "--user=" + currentUser(), "--skip-name-resolve",
@@ -346,6 +347,17 @@ func (s *testServer) busy(tb testing.TB, statements ...string) (stop func()) {
 	}
 	tb.Cleanup(stop)
 	return stop
+}
+
+// mustExec runs statements as root.
+func (s *testServer) mustExec(tb testing.TB, statements ...string) {
+	tb.Helper()
+	c := s.root(tb)
+	for _, statement := range statements {
+		if err := c.exec(tb.Context(), statement); err != nil {
+			tb.Fatalf("%s: %v", statement, err)
+		}
+	}
 }
 
 // writes inserts one row, in at most d.

@@ -47,10 +47,10 @@ func TestTLS(t *testing.T) {
 	ours, others := newAuthority(t, "ours"), newAuthority(t, "others")
 	right := ours.issue(t, "right", soon, "127.0.0.1", "localhost")
 	elsewhere := ours.issue(t, "elsewhere", soon, "127.0.0.2", "db.example.com")
-	expired := pair{cert: "expired"} // made below, since MySQL loads none that is
+	expired := keyPair{cert: "expired"} // made below, since MySQL loads none that is
 	nameless := ours.issue(t, "127.0.0.1", soon)
 	client, stranger := ours.issue(t, "client", soon), others.issue(t, "stranger", soon)
-	with := func(p pair) string { return "ssl-cert=" + p.cert + "\nssl-key=" + p.key }
+	with := func(p keyPair) string { return "ssl-cert=" + p.cert + "\nssl-key=" + p.key }
 	const (
 		none    = "" // no TLS, and in
 		any     = "TLS"
@@ -64,11 +64,11 @@ func TestTLS(t *testing.T) {
 		addr := srv.byTCP(t)
 		plain, through := newWire(t, addr), newWire(t, addr)
 		plain.noTLS.Store(true)
-		root, shown := srv.root(t), pair{}
+		root, shown := srv.root(t), keyPair{}
 		for _, c := range []struct {
 			name string
-			// shown is the server's certificate; the zero pair: the server offers no TLS.
-			shown pair
+			// shown is the server's certificate; the zero keyPair: the server offers no TLS.
+			shown keyPair
 			file  string
 			want  string
 			// require is what the user was created with; socket: not by TCP.
@@ -122,7 +122,7 @@ func TestTLS(t *testing.T) {
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				where := fmt.Sprintf("host=127.0.0.1\nport=%d", through.port())
-				if c.shown == (pair{}) {
+				if c.shown == (keyPair{}) {
 					where = fmt.Sprintf("host=127.0.0.1\nport=%d", plain.port())
 				} else if shown != c.shown {
 					shown = c.shown
@@ -167,10 +167,10 @@ func errorIsOutOfReach(err error) bool {
 }
 
 // shownCert is where the server's certificate lies, of which the content changes.
-func shownCert(tb testing.TB, first pair) pair {
+func shownCert(tb testing.TB, first keyPair) keyPair {
 	tb.Helper()
 	dir := filepath.Dir(first.cert)
-	p := pair{filepath.Join(dir, "shown.pem"), filepath.Join(dir, "shown.key")}
+	p := keyPair{filepath.Join(dir, "shown.pem"), filepath.Join(dir, "shown.key")}
 	copyFile(tb, first.cert, p.cert)
 	copyFile(tb, first.key, p.key)
 	return p
@@ -188,7 +188,7 @@ func copyFile(tb testing.TB, from, to string) {
 }
 
 // show has the server present another certificate from here on.
-func (s *testServer) show(tb testing.TB, root *conn, p pair) {
+func (s *testServer) show(tb testing.TB, root *conn, p keyPair) {
 	tb.Helper()
 	shownCert(tb, p)
 	s.mustRun(tb, root, map[string]string{flavorMariaDB: "FLUSH LOCAL SSL", flavorMySQL: "ALTER INSTANCE RELOAD TLS"}[s.flavor])
