@@ -11,9 +11,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"stillpoint/internal/snapshot"
 	"stillpoint/internal/volume"
@@ -260,6 +263,75 @@ func TestLocateEachPart(t *testing.T) {
 				srv.must(t, c.undo...)
 			})
 		}
+		data := filepath.Join(srv.dir, "data")
+		bind := func(t *testing.T, from, to string) (unmount func()) {
+			t.Helper()
+			for _, dir := range []string{from, to} {
+				if err := os.MkdirAll(dir, 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := unix.Mount(from, to, "", unix.MS_BIND, ""); err != nil {
+				t.Fatal(err)
+			}
+			var once sync.Once
+			unmount = func() {
+				once.Do(func() {
+					if err := unix.Unmount(to, 0); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			t.Cleanup(unmount)
+			return unmount
+		}
+		look := func(t *testing.T) snapshot.Location {
+			t.Helper()
+			at, err := s.Locate(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return at
+		}
+		t.Run("a mount in it", func(t *testing.T) {
+			unmount := bind(t, filepath.Join(b, srv.flavor+"-db"), filepath.Join(data, "mounted"))
+			if got := outside(t, look(t), a); !slices.Equal(got, []string{"datadir mounted"}) {
+				t.Errorf("outside: %q", got)
+			}
+			unmount()
+			_ = os.Remove(filepath.Join(data, "mounted"))
+		})
+		t.Run("a mount over it", func(t *testing.T) {
+			unmount := bind(t, filepath.Join(b, srv.flavor+"-empty"), data)
+			if at := look(t); !strings.Contains(at.Doubt, "something was mounted over the directory") || at.Process != "" {
+				t.Errorf("%+v", at)
+			}
+			unmount()
+			if at := look(t); at.Doubt != "" {
+				t.Error(at.Doubt)
+			}
+		})
+		if srv.flavor != flavorMariaDB { // MySQL makes no links, and knows all of its files
+			return
+		}
+		t.Run("an open file that nothing leads to", func(t *testing.T) {
+			alt := filepath.Join(b, "open")
+			if err := os.Mkdir(alt, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			srv.must(t, "CREATE TABLE t.d (i INT) ENGINE=MyISAM DATA DIRECTORY='"+alt+"'", "INSERT INTO t.d VALUES (1)", "SELECT * FROM t.d")
+			link := filepath.Join(data, "t", "d.MYD")
+			if err := os.Rename(link, filepath.Join(srv.dir, "kept")); err != nil {
+				t.Fatal(err)
+			}
+			if got := outside(t, look(t), a); !slices.Equal(got, []string{"an open file d.MYD"}) {
+				t.Errorf("outside: %q", got)
+			}
+			if err := os.Rename(filepath.Join(srv.dir, "kept"), link); err != nil {
+				t.Fatal(err)
+			}
+			srv.must(t, "DROP TABLE t.d")
+		})
 	})
 }
 
@@ -277,7 +349,7 @@ func TestLocateInItsNamespace(t *testing.T) {
 			if err := os.Mkdir(root, 0o755); err != nil {
 				t.Fatal(err)
 			}
-		}, []string{"unshare", "-m", "sh", "-c", `mount --bind "$0" "$1" && shift && exec "$@"`, there, data})
+		}, []string{"unshare", "-m", "-n", "-u", "sh", "-c", `mount --bind "$0" "$1" && shift && exec "$@"`, there, data})
 		at := srv.locate(t, nil)
 		if got := outside(t, at, b); len(got) > 0 {
 			t.Errorf("in a mount namespace: outside of where it was mounted from: %q", got)

@@ -68,6 +68,9 @@ func TestPeer(t *testing.T) {
 			child := exec.Command("cat")
 			child.ExtraFiles = []*os.File{file}
 			child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+			if os.Geteuid() == 0 { // as in a container
+				child.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWNS
+			}
 			stdin, err := child.StdinPipe()
 			if err != nil {
 				t.Fatal(err)
