@@ -27,6 +27,9 @@ type template struct {
 	err  error
 }
 
+// tempDir is where the templates are; a test may set TMPDIR for its server.
+var tempDir = os.TempDir()
+
 var templates = map[string]*template{flavorMariaDB: {}, flavorMySQL: {}}
 
 func TestMain(m *testing.M) {
@@ -117,7 +120,7 @@ func start(tb testing.TB, flavor, program string, install func(data string) *exe
 	template := templates[flavor]
 	template.once.Do(func() {
 		// Not in a test's own directory, as it serves them all.
-		template.dir, template.err = os.MkdirTemp("", "stillpoint-mysql-")
+		template.dir, template.err = os.MkdirTemp(tempDir, "stillpoint-mysql-")
 		if template.err != nil {
 			return
 		}
