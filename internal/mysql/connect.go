@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,6 +45,14 @@ type Session struct {
 	// located is what Locate found.
 	located located
 
+	// patience is how long clear waits for statements that are not long yet.
+	patience time.Duration
+	// told are the statements whose text was given to Config.Statements, killed
+	// those that were ended, and ended the same by what they are told apart by.
+	told, ended map[string]bool
+	killed      []messages.Statement
+	trxRead     time.Time // when INNODB_TRX was last read
+
 	// beforeKill is a test's way into the moment in which a try has run into its
 	// time and is about to be withdrawn; nil outside tests.
 	beforeKill func()
@@ -67,6 +76,12 @@ type server struct {
 	perf bool
 	// mdl says that performance_schema.metadata_locks is filled (MySQL).
 	mdl bool
+	// mdlInfo says that the plugin metadata_lock_info is loaded, mdlPerf that
+	// performance_schema.metadata_locks is filled and can be read, and digests
+	// that its statements can (MariaDB).
+	mdlInfo, mdlPerf, digests bool
+	// wsrep says that the server is a node of a Galera cluster.
+	wsrep bool
 }
 
 func (s server) mariadb() bool { return s.flavor == flavorMariaDB }
@@ -90,22 +105,33 @@ func (d *Database) connect(ctx context.Context) (*Session, error) {
 	if err != nil {
 		return nil, &snapshot.RefusedError{Sentence: "the database's TLS settings cannot be used", Err: err}
 	}
-	s := &Session{cfg: d.cfg, target: t, dial: dial}
+	s := &Session{cfg: d.cfg, target: t, dial: dial, patience: min(d.cfg.LongQueryAfter, maxPatience)}
 	if err := s.revive(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	if err := s.learn(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	if err := s.learnViews(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	if err := s.checkPrivileges(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.checkCluster(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if s.cfg.LongQueries == LongQueriesFail { // at once, and in a dry run too
+		if err := s.clear(ctx); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 	}
 	return s, nil
 }
 
-// Server says flavor and version.
+// Server says flavor and version, and what was killed up to now.
 func (s *Session) Server() messages.MySQL {
-	return messages.MySQL{Flavor: s.server.flavor, Version: s.server.version}
+	return messages.MySQL{Flavor: s.server.flavor, Version: s.server.version, Killed: slices.Clone(s.killed)}
 }
 
 // revive makes sure, by asking, that both connections answer, and opens again

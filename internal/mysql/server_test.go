@@ -159,7 +159,7 @@ func start(tb testing.TB, flavor, program string, install func(data string) *exe
 		"CREATE TABLE t.a (i INT PRIMARY KEY, v INT) ENGINE=InnoDB",
 		"CREATE TABLE t.w (i INT AUTO_INCREMENT PRIMARY KEY, v INT) ENGINE=InnoDB",
 		"INSERT INTO t.a VALUES (1,1),(2,2),(3,3),(4,4),(5,5)",
-		"CREATE USER " + testUser + "@localhost IDENTIFIED BY '" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(testPassword) + "'",
+		"CREATE USER " + testUser + "@localhost IDENTIFIED BY " + quoted(testPassword),
 		"CREATE USER nobody@localhost",
 	}, s.granted...) {
 		if err := root.exec(context.Background(), statement); err != nil {
@@ -263,6 +263,11 @@ func (s *testServer) config() Config {
 	return Config{Socket: s.socket, User: testUser, Password: testPassword, LockTimeout: 250 * time.Millisecond}
 }
 
+// quoted is a text as SQL has it.
+func quoted(text string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'"
+}
+
 // minimal sees to it that the minimal user may do what the table says that a
 // plan needs, and nothing more. Where it has just that already no statement is
 // sent: a lock may be held.
@@ -342,6 +347,17 @@ func (s *testServer) busy(tb testing.TB, statements ...string) (stop func()) {
 	}
 	tb.Cleanup(stop)
 	return stop
+}
+
+// mustExec runs statements as root.
+func (s *testServer) mustExec(tb testing.TB, statements ...string) {
+	tb.Helper()
+	c := s.root(tb)
+	for _, statement := range statements {
+		if err := c.exec(tb.Context(), statement); err != nil {
+			tb.Fatalf("%s: %v", statement, err)
+		}
+	}
 }
 
 // writes inserts one row, in at most d.

@@ -108,7 +108,7 @@ func (a *attempt) judgeCoordinates() {
 	if a.before == nil {
 		return
 	}
-	m := *a.before
+	m := a.withKilled(*a.before)
 	m.LocationTrusted = a.trusted
 	after := a.win.after
 	m.CoordinatesExact = after != nil && a.lockHeld() &&
