@@ -146,7 +146,10 @@ func TestBrokenFiles(t *testing.T) {
 		// The database.
 		{mysql, "      lock: table", 7, "lock must be ftwrl, not \"table\""},
 		{mysql, "      preliminary_flush: maybe", 7, "must be auto or always or never"},
-		{mysql, "      long_queries: ignore", 7, "long_queries must be wait"},
+		{mysql, "      long_queries: ignore", 7, "long_queries must be wait or fail or kill"},
+		{mysql, "      kill_after: 0s", 7, "kill_after must be more than 0s"},
+		{mysql, "      kill_max_rows: -1", 7, "kill_max_rows must be 0 or more"},
+		{mysql, "      log_statements: x", 7, "log_statements must be true or false"},
 		{mysql, "      lock_tries: 0", 7, "lock_tries must be 1 or more"},
 		{mysql, "      lock_tries: -1", 7, "lock_tries must be 1 or more"},
 		{mysql, "      port: 0", 7, "port must be 1 to 65535"},
@@ -178,14 +181,10 @@ func TestBrokenFiles(t *testing.T) {
 		{mysql, "      lock: auto", 7, "not supported in this version"},
 		{mysql, "      lock: stop", 7, "not supported in this version"},
 		{mysql, "      lock: none", 7, "not supported in this version"},
-		{mysql, "      long_queries: kill", 7, "not supported in this version: write wait"},
-		{mysql, "      long_queries: fail", 7, "not supported in this version"},
-		{mysql, "      log_statements: x", 7, "not supported in this version"},
 		{mysql, "      coordinates_file: x", 7, "not supported in this version"},
 		{mysql, "      replica: run", 7, "not supported in this version"},
 		{mysql, "      stop_command: [x]", 7, "not supported in this version"},
 		{mysql, "      start_command: [x]", 7, "not supported in this version"},
-		{mysql, "      trust_location: true", 7, "not supported in this version"},
 	}
 	for _, test := range tests {
 		t.Run(strings.TrimSpace(test.text), func(t *testing.T) {

@@ -63,9 +63,12 @@ type attempt struct {
 
 	unattended bool // nobody asked: what is open is settled, and nothing begun
 
-	begun    bool // the journal knows of this attempt
-	guard    Guard
-	session  DatabaseSession
+	begun   bool // the journal knows of this attempt
+	guard   Guard
+	session DatabaseSession
+	applier bool // a replica\'s applier may be stopped by us
+	// trusted says that where the server's files are is the plan's word.
+	trusted  bool
 	attached []Attachment
 	volumes  []Volume
 	userTags map[string]string
@@ -73,7 +76,8 @@ type attempt struct {
 	description string
 	ownTags     map[string]map[string]string // the volumes' own, with copy_tags
 
-	before *messages.MySQL // coordinates under the lock
+	killed []messages.Statement // by earlier sessions of the run
+	before *messages.MySQL      // coordinates under the lock
 	win    window
 	quota  quotaWaits
 	again  bool

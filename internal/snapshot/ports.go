@@ -22,9 +22,24 @@ type Database interface {
 type DatabaseSession interface {
 	// Server says flavor and version.
 	Server() messages.MySQL
+	// Locate asks this host where the server's files are, with nothing held. That
+	// it cannot be shown is no error, see Location. It holds for the session that
+	// was asked: where that has to be opened again, Ready makes sure that it leads
+	// to the same process.
+	Locate(ctx context.Context) (Location, error)
 	// Settle runs the preliminary flush where it can do no harm, and says in
 	// a few words what it did or why it did not. Nothing is held afterwards.
 	Settle(ctx context.Context) (did string, err error)
+	// StopApplier stops a replica's applier, where the plan wants that, with none
+	// of its temporary tables open, and says how many channels had one that ran. It
+	// is called with nothing held, before each try. A *LockNotGrantedError with Waited
+	// means that it did not come to rest in time. Whatever it returns,
+	// StartApplier must follow.
+	StopApplier(ctx context.Context) (stopped int, err error)
+	// StartApplier starts again what StopApplier has stopped, and nothing else. It
+	// is called when nothing is held, and may be called when nothing is stopped.
+	// After an error a note is left for the next start, see cmd's settlement.
+	StartApplier(ctx context.Context) error
 	// Ready does what a try needs beforehand, so that Lock sends little more
 	// than its request: it looks for what would block it and sets the server's
 	// own bounds. Its errors are those of Lock; a *LockNotGrantedError has Waited.
@@ -153,6 +168,8 @@ type Volumes interface {
 	// Others names the mounted file systems that lie on the same disks as the
 	// mount points and that none of these is.
 	Others(ctx context.Context, mounts []string) ([]string, error)
+	// Cover says of each file system how it lies to the set, in the same order.
+	Cover(ctx context.Context, set Set, systems []FileSystem) ([]Coverage, error)
 }
 
 // EBS is what the pipeline needs of EC2. The adapter is internal/ebs.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -141,7 +142,7 @@ func (a *attempt) preflight(ctx context.Context, open *undo) error {
 	return nil
 }
 
-// open arms the guardian and opens the sessions of one window.
+// open arms the guardian, opens the sessions of one window, and makes sure of the server.
 func (a *attempt) open(ctx context.Context, open *undo) error {
 	if len(a.Plan.Freeze) > 0 {
 		g, err := a.Freezer.Arm(ctx, a.Plan.Freeze)
@@ -158,8 +159,11 @@ func (a *attempt) open(ctx context.Context, open *undo) error {
 		}
 		a.session = s
 		open.push(s.Close)
-		server := s.Server()
-		a.result.MySQL = &server
+		if a.result.MySQL != nil { // of the session before, see tryPastQuota
+			a.killed = a.result.MySQL.Killed
+		}
+		a.noteServer()
+		return a.locate(ctx)
 	}
 	return nil
 }
@@ -197,6 +201,9 @@ func (a *attempt) beforeTry(ctx context.Context, try int) error {
 		if err != nil {
 			return cannotFlush(ctx, err)
 		}
+	}
+	if err := a.stopApplier(ctx, try); err != nil {
+		return err
 	}
 	if a.job.Lease != nil {
 		if err := a.stage("lease", func() error { return a.job.Lease.Cover(ctx, a.windowLength()) }); err != nil {
@@ -237,10 +244,26 @@ func (a *attempt) beforeTry(ctx context.Context, try int) error {
 	if err != nil {
 		return cannotFlush(ctx, err)
 	}
-	if err := a.stage("ready", func() error { return a.session.Ready(ctx, a.Plan.MaxHold) }); err != nil {
+	err = a.stage("ready", func() error { return a.session.Ready(ctx, a.Plan.MaxHold) })
+	a.noteServer()
+	if err != nil {
 		return err
 	}
 	return a.guardReady(ctx)
+}
+
+// noteServer puts into the result what the session knows of its server, what
+// was killed for it included: that stays true however the run ends.
+func (a *attempt) noteServer() {
+	server := a.withKilled(a.session.Server())
+	server.LocationTrusted = a.trusted
+	a.result.MySQL = &server
+}
+
+// withKilled adds what earlier sessions of the run have killed.
+func (a *attempt) withKilled(m messages.MySQL) messages.MySQL {
+	m.Killed = append(slices.Clone(a.killed), m.Killed...)
+	return m
 }
 
 func cannotFlush(ctx context.Context, err error) error {

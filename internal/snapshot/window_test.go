@@ -38,7 +38,7 @@ var healthy = []string{
 	"Progress look-up", "EBS.Find",
 	"Record.Intend",
 	"Progress resolve", "EBS.Attached", "Volumes.Resolve", "Volumes.Others",
-	"Progress preflight", "Freezer.Arm", "Database.Connect", "EBS.CheckCreate",
+	"Progress preflight", "Freezer.Arm", "Database.Connect", "Session.Locate", "EBS.CheckCreate",
 	"Progress intent", "Record.Intend",
 	"Progress lock",
 	"Guard.Settle", "Lease.Cover", "EBS.Warm", "EBS.Find",

@@ -41,6 +41,11 @@ func (r *Resolver) disks(mount string) ([]disk, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r.disksUnder(mount, info)
+}
+
+// disksUnder is disks for a line of some mount table.
+func (r *Resolver) disksUnder(mount string, info *mountinfo.Info) ([]disk, error) {
 	sys := r.sys()
 	devices := []string{filepath.Join(sys, "dev/block", number(info))}
 	for opt := range strings.SplitSeq(info.VFSOptions, ",") {

@@ -1,6 +1,10 @@
 package rig
 
-import "context"
+import (
+	"context"
+	"os"
+	"path/filepath"
+)
 
 // mariaDB is MariaDB as the distribution has it.
 var mariaDB = dialect{
@@ -51,4 +55,13 @@ const (
 // context bounds only the start.
 func StartMariaDB(ctx context.Context, config ServerConfig) (*Server, error) {
 	return StartServer(ctx, MariaDB, config)
+}
+
+// MariaDBTree is where scripts/mariadb-extras.sh has unpacked what of MariaDB's packages is not installed: the plugins of the
+// server, and Galera. STILLPOINT_MARIADB_TREE names another one.
+func MariaDBTree() string {
+	if dir := os.Getenv("STILLPOINT_MARIADB_TREE"); dir != "" {
+		return dir
+	}
+	return filepath.Join(filepath.Dir(MySQLTree()), "mariadb")
 }

@@ -15,7 +15,10 @@ type Database struct {
 	Position messages.MySQL
 
 	ConnectFunc     func(ctx context.Context) error
+	LocateFunc      func(ctx context.Context) (snapshot.Location, error)
 	SettleFunc      func(ctx context.Context) (string, error)
+	StopFunc        func(ctx context.Context) (int, error)
+	StartFunc       func(ctx context.Context) error
 	ReadyFunc       func(ctx context.Context, hold time.Duration) error
 	LockFunc        func(ctx context.Context, hold time.Duration) error
 	CoordinatesFunc func(ctx context.Context) (messages.MySQL, error)
@@ -56,12 +59,49 @@ func (s *session) Server() messages.MySQL {
 	return messages.MySQL{Flavor: s.Position.Flavor, Version: s.Position.Version}
 }
 
+// Locate finds nothing outside the set, where LocateFunc says nothing else.
+func (s *session) Locate(ctx context.Context) (snapshot.Location, error) {
+	s.rig.note("Session.Locate")
+	if s.rig.Held() {
+		s.rig.fault("asked where the server's files are although something is held")
+	}
+	if s.LocateFunc != nil {
+		return s.LocateFunc(ctx)
+	}
+	return snapshot.Location{Process: "mariadbd (process 4711)"}, ctx.Err()
+}
+
 func (s *session) Settle(ctx context.Context) (string, error) {
 	s.rig.note("Session.Settle")
 	if s.SettleFunc != nil {
 		return s.SettleFunc(ctx)
 	}
 	return "flushed", ctx.Err()
+}
+
+// StopApplier stops one applier; Faults tells of one that stays so.
+func (s *session) StopApplier(ctx context.Context) (int, error) {
+	s.rig.note("Session.StopApplier")
+	s.rig.set(&s.rig.stopped, true)
+	if s.StopFunc != nil {
+		return s.StopFunc(ctx)
+	}
+	return 1, ctx.Err()
+}
+
+func (s *session) StartApplier(ctx context.Context) error {
+	s.rig.note("Session.StartApplier")
+	s.rig.bounded(ctx, "Session.StartApplier")
+	if !s.open {
+		s.rig.fault("started the applier on a session that is closed")
+	}
+	if s.StartFunc != nil {
+		if err := s.StartFunc(ctx); err != nil {
+			return err
+		}
+	}
+	s.rig.set(&s.rig.stopped, false)
+	return nil
 }
 
 func (s *session) Ready(ctx context.Context, hold time.Duration) error {
@@ -248,6 +288,7 @@ type Volumes struct {
 	Set         []snapshot.Volume
 	OthersFunc  func(ctx context.Context, mounts []string) ([]string, error)
 	ResolveFunc func(ctx context.Context, mounts, listed []string, attached []snapshot.Attachment) ([]snapshot.Volume, error)
+	CoverFunc   func(ctx context.Context, set snapshot.Set, systems []snapshot.FileSystem) ([]snapshot.Coverage, error)
 
 	rig *Rig
 }
@@ -261,6 +302,19 @@ func (v *Volumes) Others(ctx context.Context, mounts []string) ([]string, error)
 		return v.OthersFunc(ctx, mounts)
 	}
 	return nil, ctx.Err()
+}
+
+// Cover finds everything frozen, where CoverFunc says nothing else.
+func (v *Volumes) Cover(ctx context.Context, set snapshot.Set, systems []snapshot.FileSystem) ([]snapshot.Coverage, error) {
+	v.rig.note("Volumes.Cover")
+	if v.CoverFunc != nil {
+		return v.CoverFunc(ctx, set, systems)
+	}
+	all := make([]snapshot.Coverage, len(systems))
+	for i := range all {
+		all[i] = snapshot.Coverage{InSet: true, Frozen: true, On: "nvme1n1"}
+	}
+	return all, nil
 }
 
 // Resolve implements snapshot.Volumes.
