@@ -68,6 +68,8 @@ func (s *testServer) hold(tb testing.TB, state string, statements ...string) *ho
 			ended = true
 			_ = root.exec(context.Background(), fmt.Sprintf("KILL %d", h.id))
 			<-h.done
+			h.drop()
+			root.drop()
 		}
 	}
 	tb.Cleanup(h.end)
