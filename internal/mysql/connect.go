@@ -40,6 +40,8 @@ type Session struct {
 	// ready says that Ready was called since the last try.
 	ready  bool
 	closed bool
+	// applier is what StopApplier has stopped.
+	applier applier
 	// located is what Locate found.
 	located located
 
@@ -68,7 +70,7 @@ type server struct {
 	user string
 	// binlog says that the server writes one.
 	binlog bool
-	// gtid says that transactions have GTIDs; always on MariaDB.
+	// gtid says that all transactions have GTIDs; always on MariaDB.
 	gtid bool
 	// perf says that performance_schema is there and can be read (MySQL).
 	perf bool
@@ -101,7 +103,7 @@ func (d *Database) connect(ctx context.Context) (*Session, error) {
 	}
 	dial, err := t.driverConfig()
 	if err != nil {
-		return nil, &snapshot.RefusedError{Sentence: "the database's TLS settings cannot be used", Err: err}
+		return nil, &snapshot.RefusedError{Sentence: "the settings of the connection to the database cannot be used", Err: err}
 	}
 	s := &Session{cfg: d.cfg, target: t, dial: dial, patience: min(d.cfg.LongQueryAfter, maxPatience)}
 	if err := s.revive(ctx); err != nil {
@@ -169,7 +171,7 @@ func (s *Session) learn(ctx context.Context) error {
 	if err != nil || len(rows) != 1 {
 		return s.statementError(s.b, "ask", errors.Join(err, errors.New("it does not say whether it has GTIDs")))
 	}
-	s.server.gtid = strings.HasPrefix(rows[0]["gtid_mode"], "ON")
+	s.server.gtid = rows[0]["gtid_mode"] == "ON"
 	s.server.perf = rows[0]["perf"] == "1"
 	return nil
 }

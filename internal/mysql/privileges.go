@@ -26,7 +26,7 @@ func (s *Session) checkPrivileges(ctx context.Context) error {
 	if _, err := s.readBinlog(ctx, s.b); err != nil {
 		return s.statementError(s.b, "read the binlog position of", err)
 	}
-	if _, err := s.readReplica(ctx, s.b); err != nil {
+	if _, err := s.readChannels(ctx, s.b); err != nil {
 		return s.statementError(s.b, "read the replica status of", err)
 	}
 	if _, err := s.blockers(ctx, s.cfg.LongQueryAfter); err != nil {

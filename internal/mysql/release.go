@@ -15,8 +15,8 @@ const unlockTimeout = 5 * time.Second
 // Verify proves that the lock has been held by the same session since Lock
 // returned. Nothing but UNLOCK TABLES on A and the end of A gives up the global
 // read lock, and a bare connection cannot reconnect: so an answer on it with its own
-// connection id is the proof. MySQL is also asked whether A's lock stands among the
-// granted ones, where it keeps that list.
+// connection id is the proof. The server is asked as well: MySQL, whether A's lock
+// stands among the granted ones, where it keeps that list; MariaDB, see proveReadLock.
 //
 // It runs statements, which a frozen file system can hold up (MariaDB with its
 // general log there [facts, "Freezing a live server"]): running into ctx or the
@@ -63,6 +63,9 @@ func (s *Session) verify(ctx context.Context) error {
 	if s.server.mdl && rows[0]["locks"] == "0" && rows[0]["unseen"] == "0" {
 		return fmt.Errorf("%s does not list the global read lock of session %d", s.target, id)
 	}
+	if err := s.proveReadLock(ctx); err != nil {
+		return err
+	}
 	return s.armSwitch(ctx)
 }
 
@@ -102,10 +105,12 @@ func (s *Session) Unlock(ctx context.Context) error {
 // milliseconds [facts, "Losing the lock"]. It waits for no answer, and less than
 // a second for the farewells to be written. It always returns nil: whether the
 // server hears the farewell or finds the socket closed comes to the same.
+// An applier that is still stopped is left to SettleApplier.
 func (s *Session) Close() error {
 	s.closed, s.held = true, false
 	s.a.quit()
 	s.b.quit()
+	s.applier.note.letGo()
 	s.forget()
 	return nil
 }

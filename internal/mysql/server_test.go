@@ -30,6 +30,9 @@ type template struct {
 // serverDir is where servers are started; "": the directory for temporary files.
 var serverDir string
 
+// tempDir is where the templates are; a test may set TMPDIR for its server.
+var tempDir = os.TempDir()
+
 var templates = map[string]*template{flavorMariaDB: {}, flavorMySQL: {}}
 
 func TestMain(m *testing.M) {
@@ -120,7 +123,7 @@ func start(tb testing.TB, flavor, program string, install func(data string) *exe
 	template := templates[flavor]
 	template.once.Do(func() {
 		// Not in a test's own directory, as it serves them all.
-		template.dir, template.err = os.MkdirTemp("", "stillpoint-mysql-")
+		template.dir, template.err = os.MkdirTemp(tempDir, "stillpoint-mysql-")
 		if template.err != nil {
 			return
 		}
@@ -141,6 +144,7 @@ func start(tb testing.TB, flavor, program string, install func(data string) *exe
 	if err := os.CopyFS(dir, os.DirFS(template.dir)); err != nil {
 		tb.Fatal(err)
 	}
+	_ = os.Remove(dir + "/data/auto.cnf") // it holds the UUID, which would be that of every server
 	s.program = program
 	s.args = append([]string{"--no-defaults", "--datadir=" + dir + "/data", "--socket=" + s.socket,
 		"--pid-file=" + dir + "/pid", "--log-error=" + dir + "/err", "--user=" + currentUser(), "--skip-name-resolve",
@@ -161,7 +165,7 @@ func start(tb testing.TB, flavor, program string, install func(data string) *exe
 		"CREATE TABLE t.a (i INT PRIMARY KEY, v INT) ENGINE=InnoDB",
 		"CREATE TABLE t.w (i INT AUTO_INCREMENT PRIMARY KEY, v INT) ENGINE=InnoDB",
 		"INSERT INTO t.a VALUES (1,1),(2,2),(3,3),(4,4),(5,5)",
-		"CREATE USER " + testUser + "@localhost IDENTIFIED BY '" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(testPassword) + "'",
+		"CREATE USER " + testUser + "@localhost IDENTIFIED BY " + quoted(testPassword),
 		"CREATE USER nobody@localhost",
 	}, s.granted...) {
 		if err := root.exec(context.Background(), statement); err != nil {
@@ -263,6 +267,11 @@ func (s *testServer) root(tb testing.TB) *conn {
 // config is that of the minimal user.
 func (s *testServer) config() Config {
 	return Config{Socket: s.socket, User: testUser, Password: testPassword, LockTimeout: 250 * time.Millisecond}
+}
+
+// quoted is a text as SQL has it.
+func quoted(text string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'"
 }
 
 // minimal sees to it that the minimal user may do what the table says that a
