@@ -27,6 +27,9 @@ type template struct {
 	err  error
 }
 
+// serverDir is where servers are started; "": the directory for temporary files.
+var serverDir string
+
 // tempDir is where the templates are; a test may set TMPDIR for its server.
 var tempDir = os.TempDir()
 
@@ -132,7 +135,7 @@ func start(tb testing.TB, flavor, program string, install func(data string) *exe
 		tb.Fatal(template.err)
 	}
 	// A socket's path is limited to 107 bytes.
-	dir, err := os.MkdirTemp("", "sp-db-")
+	dir, err := os.MkdirTemp(serverDir, "sp-db-")
 	if err != nil {
 		tb.Fatal(err)
 	}
