@@ -6,7 +6,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION))
 
-.PHONY: help build demo picture test torture faults soak lint bench fuzz setup clean
+.PHONY: help build demo picture test torture faults soak lint bench fuzz setup packages clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -16,19 +16,22 @@ build: ## the two programs, into bin/
 	@echo "building (the first time takes a minute or two)"
 	$(GO) build -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
-setup: ## install what tests and demo need from the distribution's packages (root)
+setup: ## what tests and demo need: the distribution's packages (root), and Oracle's MySQL in a folder of its own
+	@scripts/setup.sh mysql
+
+packages: # what the demo needs
 	@scripts/setup.sh
 
-demo: setup build ## the main job on the embedded local AWS, end to end (root)
+demo: packages build ## the main job on the embedded local AWS, end to end (root)
 	@$(GO) run ./test/demo -stillpoint bin/stillpoint
 
-picture: setup build ## docs/timeline.svg anew, from a real run (root)
+picture: packages build ## docs/timeline.svg anew, from a real run (root)
 	@$(GO) run ./test/demo -stillpoint bin/stillpoint -picture docs/timeline.svg
 
 test: setup ## every test, with the race detector (root for the whole of it)
 	@scripts/test.sh $(ARGS)
 
-bench: setup build ## how long writes are blocked, at several EC2 latencies (root)
+bench: packages build ## how long writes are blocked, at several EC2 latencies (root)
 	@$(GO) run ./test/bench -stillpoint bin/stillpoint $(ARGS)
 
 torture: setup ## the kill matrix: 300 kills by default; ARGS="-n 300 -seed 7 -only both/freeze" (root)

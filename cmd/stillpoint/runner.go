@@ -92,6 +92,16 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 			LockTimeout: m.LockTimeout, PreliminaryFlush: mysql.Flush(m.PreliminaryFlush),
 			LongQueries: mysql.LongQueries(m.LongQueries), LongQueryAfter: m.LongQueryAfter,
 			TrustLocation: m.TrustLocation,
+			KillAfter:     m.KillAfter, KillMaxRows: m.KillMaxRows,
+			Killed: func(s messages.Statement) {
+				log.Warn().Uint64("session", s.ID).Str("user", s.User).Float64("age", s.AgeSeconds).Str("state", s.State).Str("digest", s.Digest).
+					Msg("ended a statement that blocked the database lock")
+			},
+		}
+		if m.LogStatements {
+			c.Statements = func(id uint64, user, text string) {
+				log.Warn().Uint64("session", id).Str("user", user).Str("statement", text).Msg("in the way of the database lock")
+			}
 		}
 		if m.PortSet {
 			c.Port = uint16(m.Port)

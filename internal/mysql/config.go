@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stillpoint/internal/snapshot"
+	"stillpoint/messages"
 )
 
 // Flush says when the preliminary flush runs.
@@ -86,6 +87,8 @@ type Config struct {
 	// KillMaxRows spares, with LongQueriesKill, a transaction that has changed
 	// more rows. 0 spares every one that has changed any.
 	KillMaxRows int
+	// Killed is told what was ended, outside the window; nil: nobody is.
+	Killed func(messages.Statement)
 	// Statements is told the text of statements that are in the way, outside the
 	// window; nil: nobody is, and no text leaves the server's rows.
 	Statements func(id uint64, user, text string)
@@ -130,6 +133,9 @@ func New(cfg Config) (*Database, error) {
 	if cfg.LongQueryAfter == 0 {
 		cfg.LongQueryAfter = DefaultLongQueryAfter
 	}
+	if cfg.KillAfter == 0 {
+		cfg.KillAfter = DefaultKillAfter
+	}
 	if cfg.PreliminaryFlush == "" {
 		cfg.PreliminaryFlush = FlushAuto
 	}
@@ -147,8 +153,13 @@ func New(cfg Config) (*Database, error) {
 	default:
 		return nil, fmt.Errorf("cannot use preliminary_flush %q: it must be auto, always or never", cfg.PreliminaryFlush)
 	}
-	if cfg.LongQueries != LongQueriesWait {
-		return nil, fmt.Errorf("cannot use long_queries %q: only wait is supported in this version", cfg.LongQueries)
+	switch cfg.LongQueries {
+	case LongQueriesWait, LongQueriesFail, LongQueriesKill:
+	default:
+		return nil, fmt.Errorf("cannot use long_queries %q: it must be wait, fail or kill", cfg.LongQueries)
+	}
+	if cfg.KillAfter < 0 || cfg.KillMaxRows < 0 {
+		return nil, fmt.Errorf("cannot use kill_after %v and kill_max_rows %d: neither may be negative", cfg.KillAfter, cfg.KillMaxRows)
 	}
 	if cfg.Socket != "" && isTCPHost(cfg.Host) {
 		return nil, errors.New("cannot use mysql.socket together with mysql.host: leave one of them out")

@@ -187,7 +187,9 @@ func TestNewRefuses(t *testing.T) {
 		"lock_timeout":      {LockTimeout: -1},
 		"long_query_after":  {LongQueryAfter: -1},
 		"preliminary_flush": {PreliminaryFlush: "sometimes"},
-		"only wait":         {LongQueries: "kill"},
+		"long_queries":      {LongQueries: "ignore"},
+		"kill_after":        {LongQueries: "kill", KillAfter: -1},
+		"kill_max_rows":     {LongQueries: "kill", KillMaxRows: -1},
 		"leave one":         {Socket: "/s", Host: "db"},
 	} {
 		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), want) {
@@ -223,22 +225,6 @@ func TestReads(t *testing.T) {
 		if got := reads(statement); got != want {
 			t.Errorf("%s: %v", statement, got)
 		}
-	}
-}
-
-func TestParseGrants(t *testing.T) {
-	global, roles := parseGrants([]string{
-		"GRANT SELECT, RELOAD ON *.* TO `u`@`h` IDENTIFIED BY PASSWORD '*ABC'",
-		"GRANT BACKUP_ADMIN,FLUSH_TABLES ON *.* TO `u`@`h`",
-		"GRANT PROCESS ON `a`.* TO `u`@`h`",
-		"REVOKE RELOAD ON `a`.* FROM `u`@`h`",
-		"SET DEFAULT ROLE `r` FOR `u`@`h`",
-	})
-	if diff := cmp.Diff(map[string]bool{"SELECT": true, "RELOAD": true, "BACKUP_ADMIN": true, "FLUSH_TABLES": true}, global); diff != "" || roles {
-		t.Error(diff, roles)
-	}
-	if _, roles := parseGrants([]string{"GRANT `r`@`%` TO `u`@`h`"}); !roles {
-		t.Error("a role is not seen")
 	}
 }
 

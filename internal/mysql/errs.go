@@ -24,11 +24,14 @@ const (
 	erTableAccessDenied   = 1142
 	erTooManyUserConns    = 1203
 	erLockWaitTimeout     = 1205
+	erConflictingReadLock = 1223
 	erUserLimitReached    = 1226
 	erSpecificAccess      = 1227
 	erQueryInterrupted    = 1317
 	erColumnAccessDenied  = 1143
+	erKillDenied          = 1095
 	erConnectionKilled    = 1927 // MariaDB
+	erNoSuchQuery         = 1957 // MariaDB: KILL QUERY ID
 	erStatementTimeout    = 1969 // MariaDB: max_statement_time
 	erQueryTimeout        = 3024 // MySQL: max_execution_time
 	erServerOffline       = 3032 // MySQL: offline_mode

@@ -59,9 +59,10 @@ func eachOn(t *testing.T, mount func(*testing.T) string, test func(t *testing.T,
 	}
 }
 
-// restart ends the server (cleanly, where there is something to edit) and starts
-// it again after edit, with further options, by way of a wrapper such as unshare.
-func (s *testServer) restart(t *testing.T, edit func(), wrapper []string, options ...string) {
+// rerun ends the server (cleanly, where there is something to edit) and starts
+// it again after edit, with further options, by way of a wrapper such as
+// unshare. A restart after that does the same.
+func (s *testServer) rerun(t *testing.T, edit func(), wrapper []string, options ...string) {
 	t.Helper()
 	if edit == nil {
 		// What was written before is in the log, which is written out with the next commit.
@@ -72,22 +73,11 @@ func (s *testServer) restart(t *testing.T, edit func(), wrapper []string, option
 	s.signal(syscall.SIGTERM)
 	<-s.exited
 	edit()
-	args := slices.Concat(wrapper, s.cmd.Args, options)
-	cmd := exec.Command(args[0], args[1:]...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	exited := make(chan struct{})
-	s.cmd, s.exited = cmd, exited
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = cmd.Wait(); close(exited) }()
-	t.Cleanup(func() { _ = cmd.Process.Kill(); <-exited })
-	c, err := s.await()
-	if err != nil {
-		log, _ := os.ReadFile(s.dir + "/err")
-		t.Fatalf("the server does not start again: %v\n%s", err, log[max(0, len(log)-3000):])
-	}
-	c.drop()
+	command := slices.Concat(wrapper, []string{s.program}, s.args, options)
+	s.program, s.args = command[0], command[1:]
+	s.launch(t).drop()
+	exited := s.exited
+	t.Cleanup(func() { s.signal(syscall.SIGKILL); <-exited }) // before a volume that was made since then goes
 }
 
 func (s *testServer) must(t *testing.T, statements ...string) {
@@ -178,7 +168,7 @@ func TestLocate(t *testing.T) {
 			redo = "#innodb_redo"
 			options = append(options, "--innodb-directories="+b+"/alt", "--innodb-doublewrite-dir="+b+"/dw")
 		}
-		srv.restart(t, func() { move(t, filepath.Join(data, redo), filepath.Join(b, "redo")) }, nil, options...)
+		srv.rerun(t, func() { move(t, filepath.Join(data, redo), filepath.Join(b, "redo")) }, nil, options...)
 		srv.must(t, "CREATE TABLE t.di (i INT PRIMARY KEY) ENGINE=InnoDB DATA DIRECTORY='"+b+"/alt'",
 			"CREATE TABLE t.dm (i INT PRIMARY KEY) ENGINE=MyISAM DATA DIRECTORY='"+b+"/alt'")
 		want := []string{"datadir " + redo, "datadir dm.MYD", "log_bin_basename logs", "log_bin_index b.index"}
@@ -341,8 +331,9 @@ func TestLocateInItsNamespace(t *testing.T) {
 	b := xfs(t)
 	eachOn(t, xfs, func(t *testing.T, srv *testServer, a string) {
 		data := filepath.Join(srv.dir, "data")
+		program, args := srv.program, srv.args
 		there, root := filepath.Join(b, srv.flavor), filepath.Join(srv.dir, "root")
-		srv.restart(t, func() {
+		srv.rerun(t, func() {
 			if out, err := exec.Command("cp", "-a", data, there).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
@@ -362,9 +353,8 @@ func TestLocateInItsNamespace(t *testing.T) {
 		if err := os.Symlink(data, link); err != nil {
 			t.Fatal(err)
 		}
-		args := srv.cmd.Args[slices.IndexFunc(srv.cmd.Args, func(a string) bool { return strings.HasSuffix(a, "/mariadbd") || strings.HasSuffix(a, "/mysqld") }):]
-		srv.cmd.Args = args
-		srv.restart(t, nil, []string{"unshare", "-m", "sh", "-c",
+		srv.program, srv.args = program, args
+		srv.rerun(t, nil, []string{"unshare", "-m", "sh", "-c",
 			`mount --rbind / "$2" && mount --bind "$0" "$2$1" && r="$2" && shift 2 && exec chroot "$r" "$@"`, there, data, root}, "--datadir="+link)
 		at = srv.locate(t, nil)
 		if got := outside(t, at, b); len(got) > 0 {
@@ -402,9 +392,9 @@ func relay(t *testing.T, network, address, to string) net.Listener {
 func TestLocateThroughAProxy(t *testing.T) {
 	port := freePort(t)
 	each(t, func(t *testing.T, srv *testServer) {
-		srv.must(t, "CREATE USER "+testUser+"@'127.0.0.1' IDENTIFIED BY 'p'", strings.ReplaceAll(grants[srv.flavor][0], "@localhost", "@'127.0.0.1'"))
-		if srv.flavor == flavorMySQL {
-			srv.must(t, strings.ReplaceAll(grants[srv.flavor][1], "@localhost", "@'127.0.0.1'"))
+		srv.must(t, "CREATE USER "+testUser+"@'127.0.0.1' IDENTIFIED BY 'p'")
+		for _, grant := range srv.granted {
+			srv.must(t, strings.ReplaceAll(grant, "localhost", "127.0.0.1"))
 		}
 		tcp := func(port int) func(*Config) {
 			return func(c *Config) { c.Socket, c.Host, c.Port, c.Password = "", "127.0.0.1", uint16(port), "p" }
@@ -451,7 +441,7 @@ func TestLocatedProcessIsTheOneThatIsLocked(t *testing.T) {
 		if err := s.Ready(t.Context(), time.Minute); err != nil || s.a.id == id {
 			t.Fatalf("session %d again: %v", s.a.id, err)
 		}
-		srv.restart(t, nil, nil)
+		srv.rerun(t, nil, nil)
 		err := s.Ready(t.Context(), time.Minute)
 		if _, away := errorAs[*snapshot.OutOfReachError](err); !away || !strings.Contains(err.Error(), "its process was ") {
 			t.Errorf("after a restart: %v", err)

@@ -38,12 +38,8 @@ func (s *Session) Ready(ctx context.Context, hold time.Duration) error {
 	if err := s.stillThere(); err != nil {
 		return err
 	}
-	long, err := s.blockers(ctx, s.cfg.LongQueryAfter)
-	if err != nil {
+	if err := s.clear(ctx); err != nil {
 		return err
-	}
-	if len(long) > 0 {
-		return &snapshot.LockNotGrantedError{Waited: true, Blockers: describe(long)}
 	}
 	if err := s.prepare(ctx, hold); err != nil {
 		return s.statementError(s.a, "prepare the lock in", err)
@@ -133,9 +129,7 @@ func (s *Session) lockError(ctx context.Context, what string, err error) error {
 	case errors.As(err, &loose):
 		return &snapshot.LockUnknownError{Until: s.endsWithin(), Err: err}
 	case errors.Is(err, errWithdrawn), isNotGranted(err):
-		// Who had been there all the time stood in the way; it is no error not to know.
-		blocking, _ := s.blockers(ctx, s.cfg.LockTimeout)
-		return &snapshot.LockNotGrantedError{Blockers: describe(blocking)}
+		return &snapshot.LockNotGrantedError{Blockers: s.inTheWay(ctx)}
 	case errors.As(err, &reach):
 		return err
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):

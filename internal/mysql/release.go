@@ -15,8 +15,8 @@ const unlockTimeout = 5 * time.Second
 // Verify proves that the lock has been held by the same session since Lock
 // returned. Nothing but UNLOCK TABLES on A and the end of A gives up the global
 // read lock, and a bare connection cannot reconnect: so an answer on it with its own
-// connection id is the proof. MySQL is also asked whether A's lock stands among the
-// granted ones, where it keeps that list.
+// connection id is the proof. The server is asked as well: MySQL, whether A's lock
+// stands among the granted ones, where it keeps that list; MariaDB, see proveReadLock.
 //
 // It runs statements, which a frozen file system can hold up (MariaDB with its
 // general log there [facts, "Freezing a live server"]): running into ctx or the
@@ -62,6 +62,9 @@ func (s *Session) verify(ctx context.Context) error {
 	// A list that has overflowed proves nothing either way.
 	if s.server.mdl && rows[0]["locks"] == "0" && rows[0]["unseen"] == "0" {
 		return fmt.Errorf("%s does not list the global read lock of session %d", s.target, id)
+	}
+	if err := s.proveReadLock(ctx); err != nil {
+		return err
 	}
 	return s.armSwitch(ctx)
 }

@@ -55,11 +55,20 @@ type testServer struct {
 	socket string
 	cmd    *exec.Cmd
 	exited chan struct{}
+	// program and args start it again.
+	program string
+	args    []string
+	// kind is what the table of privileges goes by.
+	kind server
+	// granted is what the minimal user was granted last, see minimal.
+	granted []string
 }
 
 const (
 	testUser     = "stillpoint"
 	testPassword = "s3cret-#pw'\"\\"
+
+	quotedTestUser = "'" + testUser + "'@'localhost'"
 )
 
 // lookup finds a server's program, also where PATH has no sbin.
@@ -106,15 +115,6 @@ func startMySQL(tb testing.TB, args ...string) *testServer {
 	}, append(append(own[1:], "--mysqlx=OFF", "--gtid-mode=ON", "--enforce-gtid-consistency=ON"), args...))
 }
 
-// grants are what the minimal user may do.
-var grants = map[string][]string{
-	flavorMariaDB: {"GRANT RELOAD, PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO " + testUser + "@localhost"},
-	flavorMySQL: {
-		"GRANT FLUSH_TABLES, REPLICATION CLIENT, PROCESS ON *.* TO " + testUser + "@localhost",
-		"GRANT SELECT ON performance_schema.* TO " + testUser + "@localhost",
-	},
-}
-
 func start(tb testing.TB, flavor, program string, install func(data string) *exec.Cmd, args []string) *testServer {
 	tb.Helper()
 	template := templates[flavor]
@@ -136,40 +136,67 @@ func start(tb testing.TB, flavor, program string, install func(data string) *exe
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &testServer{flavor: flavor, dir: dir, socket: filepath.Join(dir, "s"), exited: make(chan struct{})}
+	s := &testServer{flavor: flavor, dir: dir, socket: filepath.Join(dir, "s")}
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	if err := os.CopyFS(dir, os.DirFS(template.dir)); err != nil {
 		tb.Fatal(err)
 	}
-	s.cmd = exec.Command(program, append([]string{"--no-defaults", "--datadir=" + dir + "/data", "--socket=" + s.socket,
+	_ = os.Remove(dir + "/data/auto.cnf") // it holds the UUID, which would be that of every server
+	s.program = program
+	s.args = append([]string{"--no-defaults", "--datadir=" + dir + "/data", "--socket=" + s.socket,
 		"--pid-file=" + dir + "/pid", "--log-error=" + dir + "/err", "--user=" + currentUser(), "--skip-name-resolve",
 		"--log-bin=b", "--server-id=1", "--innodb-buffer-pool-size=16M",
-		"--innodb-flush-log-at-trx-commit=0", "--skip-networking"}, args...)...)
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := s.cmd.Start(); err != nil {
-		tb.Fatal(err)
-	}
-	go func() { _ = s.cmd.Wait(); close(s.exited) }()
+		"--innodb-flush-log-at-trx-commit=0", "--skip-networking"}, args...)
 	tb.Cleanup(func() { s.signal(syscall.SIGKILL); <-s.exited })
-	root, err := s.await()
-	if err != nil {
-		log, _ := os.ReadFile(dir + "/err")
-		tb.Fatalf("the server does not start: %v\n%s", err, log)
-	}
+	root := s.launch(tb)
 	defer root.drop()
+	rows, err := root.query(context.Background(), "SELECT VERSION() AS version, @@version_comment AS comment, @@performance_schema AS perf")
+	if err != nil || len(rows) != 1 {
+		tb.Fatal(rows, err)
+	}
+	s.kind.identify(rows[0]["version"], rows[0]["comment"])
+	s.kind.perf = !s.kind.mariadb() && rows[0]["perf"] == "1"
+	s.granted = grantStatements(privilegesFor(s.kind, Config{}), quotedTestUser)
 	for _, statement := range append([]string{
 		"CREATE DATABASE t",
 		"CREATE TABLE t.a (i INT PRIMARY KEY, v INT) ENGINE=InnoDB",
 		"CREATE TABLE t.w (i INT AUTO_INCREMENT PRIMARY KEY, v INT) ENGINE=InnoDB",
 		"INSERT INTO t.a VALUES (1,1),(2,2),(3,3),(4,4),(5,5)",
-		"CREATE USER " + testUser + "@localhost IDENTIFIED BY '" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(testPassword) + "'",
+		"CREATE USER " + testUser + "@localhost IDENTIFIED BY " + quoted(testPassword),
 		"CREATE USER nobody@localhost",
-	}, grants[flavor]...) {
+	}, s.granted...) {
 		if err := root.exec(context.Background(), statement); err != nil {
 			tb.Fatalf("%s: %v", statement, err)
 		}
 	}
 	return s
+}
+
+// launch starts the server's program and waits until it answers.
+func (s *testServer) launch(tb testing.TB, more ...string) (root *conn) {
+	tb.Helper()
+	s.exited = make(chan struct{})
+	s.cmd = exec.Command(s.program, append(slices.Clone(s.args), more...)...)
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.cmd.Start(); err != nil {
+		close(s.exited)
+		tb.Fatal(err)
+	}
+	go func(cmd *exec.Cmd, exited chan struct{}) { _ = cmd.Wait(); close(exited) }(s.cmd, s.exited)
+	root, err := s.await()
+	if err != nil {
+		log, _ := os.ReadFile(s.dir + "/err")
+		tb.Fatalf("the server does not start: %v\n%s", err, log)
+	}
+	return root
+}
+
+// restart kills the server and starts it again, with more arguments.
+func (s *testServer) restart(tb testing.TB, more ...string) {
+	tb.Helper()
+	s.signal(syscall.SIGKILL)
+	<-s.exited
+	s.launch(tb, more...).drop()
 }
 
 // await waits until the server answers, or has ended.
@@ -239,13 +266,37 @@ func (s *testServer) config() Config {
 	return Config{Socket: s.socket, User: testUser, Password: testPassword, LockTimeout: 250 * time.Millisecond}
 }
 
-// connect is Connect as the minimal user.
+// quoted is a text as SQL has it.
+func quoted(text string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'"
+}
+
+// minimal sees to it that the minimal user may do what the table says that a
+// plan needs, and nothing more. Where it has just that already no statement is
+// sent: a lock may be held.
+func (s *testServer) minimal(tb testing.TB, cfg Config) {
+	tb.Helper()
+	need := grantStatements(privilegesFor(s.kind, cfg), quotedTestUser)
+	if cfg.User != testUser || slices.Equal(need, s.granted) {
+		return
+	}
+	root := s.root(tb)
+	for _, statement := range append([]string{"REVOKE ALL PRIVILEGES, GRANT OPTION FROM " + quotedTestUser}, need...) {
+		if err := root.exec(tb.Context(), statement); err != nil {
+			tb.Fatalf("%s: %v", statement, err)
+		}
+	}
+	s.granted = need
+}
+
+// connect is Connect as the minimal user, see minimal.
 func (s *testServer) connect(tb testing.TB, change func(*Config)) *Session {
 	tb.Helper()
 	cfg := s.config()
 	if change != nil {
 		change(&cfg)
 	}
+	s.minimal(tb, cfg)
 	d, err := New(cfg)
 	if err != nil {
 		tb.Fatal(err)
@@ -299,6 +350,17 @@ func (s *testServer) busy(tb testing.TB, statements ...string) (stop func()) {
 	}
 	tb.Cleanup(stop)
 	return stop
+}
+
+// mustExec runs statements as root.
+func (s *testServer) mustExec(tb testing.TB, statements ...string) {
+	tb.Helper()
+	c := s.root(tb)
+	for _, statement := range statements {
+		if err := c.exec(tb.Context(), statement); err != nil {
+			tb.Fatalf("%s: %v", statement, err)
+		}
+	}
 }
 
 // writes inserts one row, in at most d.

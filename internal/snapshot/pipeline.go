@@ -75,7 +75,8 @@ type attempt struct {
 	description string
 	ownTags     map[string]map[string]string // the volumes' own, with copy_tags
 
-	before *messages.MySQL // coordinates under the lock
+	killed []messages.Statement // by earlier sessions of the run
+	before *messages.MySQL      // coordinates under the lock
 	win    window
 	quota  quotaWaits
 	again  bool

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -158,8 +159,10 @@ func (a *attempt) open(ctx context.Context, open *undo) error {
 		}
 		a.session = s
 		open.push(s.Close)
-		server := s.Server()
-		a.result.MySQL = &server
+		if a.result.MySQL != nil { // of the session before, see tryPastQuota
+			a.killed = a.result.MySQL.Killed
+		}
+		a.noteServer()
 		return a.locate(ctx)
 	}
 	return nil
@@ -238,10 +241,26 @@ func (a *attempt) beforeTry(ctx context.Context, try int) error {
 	if err != nil {
 		return cannotFlush(ctx, err)
 	}
-	if err := a.stage("ready", func() error { return a.session.Ready(ctx, a.Plan.MaxHold) }); err != nil {
+	err = a.stage("ready", func() error { return a.session.Ready(ctx, a.Plan.MaxHold) })
+	a.noteServer()
+	if err != nil {
 		return err
 	}
 	return a.guardReady(ctx)
+}
+
+// noteServer puts into the result what the session knows of its server, what
+// was killed for it included: that stays true however the run ends.
+func (a *attempt) noteServer() {
+	server := a.withKilled(a.session.Server())
+	server.LocationTrusted = a.trusted
+	a.result.MySQL = &server
+}
+
+// withKilled adds what earlier sessions of the run have killed.
+func (a *attempt) withKilled(m messages.MySQL) messages.MySQL {
+	m.Killed = append(slices.Clone(a.killed), m.Killed...)
+	return m
 }
 
 func cannotFlush(ctx context.Context, err error) error {

@@ -108,12 +108,12 @@ func (a *attempt) judgeCoordinates() {
 	if a.before == nil {
 		return
 	}
-	m := *a.before
+	m := a.withKilled(*a.before)
 	m.LocationTrusted = a.trusted
 	after := a.win.after
 	m.CoordinatesExact = after != nil && a.lockHeld() &&
 		after.BinlogFile == m.BinlogFile && after.BinlogPosition == m.BinlogPosition && after.GTID == m.GTID &&
-		sameReplica(after.Replica, m.Replica)
+		sameReplica(after.Replica, m.Replica) && slices.Equal(after.OtherSources, m.OtherSources)
 	switch {
 	case m.CoordinatesExact:
 	case after == nil || !a.lockHeld():
@@ -123,6 +123,11 @@ func (a *attempt) judgeCoordinates() {
 	default:
 		a.warn("GTID or replica coordinates moved while the lock was held: the coordinates are not exact")
 	}
+	for _, r := range sources(&m) {
+		if r.PositionOmitted != "" {
+			a.warn("file and position in the binlog of the source%s are not told, since %s%s", ofChannel(r), r.PositionOmitted, insteadOf(m.Replica))
+		}
+	}
 	a.result.MySQL = &m
 }
 
@@ -131,6 +136,29 @@ func sameReplica(a, b *messages.Replica) bool {
 		return a == b
 	}
 	return *a == *b
+}
+
+// sources are all that the server is a replica of.
+func sources(m *messages.MySQL) []messages.Replica {
+	if m.Replica == nil {
+		return nil
+	}
+	return append([]messages.Replica{*m.Replica}, m.OtherSources...)
+}
+
+func ofChannel(r messages.Replica) string {
+	if r.Channel == "" {
+		return ""
+	}
+	return " of channel " + r.Channel
+}
+
+// insteadOf says what is left where the position is not told.
+func insteadOf(r *messages.Replica) string {
+	if r.GTID == "" {
+		return "; there are no GTIDs to use instead"
+	}
+	return "; the GTID set is what counts"
 }
 
 func (a *attempt) lockHeld() bool {

@@ -45,7 +45,7 @@ func relay(t *testing.T, address, to string) {
 func TestTheRightServer(t *testing.T) {
 	ctx, s := set(t, scene.Config{})
 	proxy := filepath.Join(s.Dir, "proxy.sock")
-	relay(t, proxy, s.MariaDB.Socket())
+	relay(t, proxy, s.Server.Socket())
 	file, err := os.ReadFile(s.ConfigPath)
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestTheRightServer(t *testing.T) {
 	}
 	sql := func(statement string) {
 		t.Helper()
-		if _, err := s.MariaDB.DB().ExecContext(ctx, statement); err != nil {
+		if _, err := s.Server.DB().ExecContext(ctx, statement); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -114,7 +114,7 @@ func TestTheRightServer(t *testing.T) {
 	run(direct, "back", 0)
 
 	// A second server on the volume: it would not be locked.
-	second, err := rig.StartMariaDB(ctx, rig.MariaDBConfig{Datadir: filepath.Join(s.Volumes[0].Mount, "second"), RunDir: filepath.Join(s.Dir, "run-2"), ServerID: 2})
+	second, err := rig.StartMariaDB(ctx, rig.ServerConfig{Datadir: filepath.Join(s.Volumes[0].Mount, "second"), RunDir: filepath.Join(s.Dir, "run-2"), ServerID: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
