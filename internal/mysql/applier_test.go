@@ -240,7 +240,7 @@ func applierSIGKILL(t *testing.T, p *pair, s *Session, dir string) {
 	lock(t, s, 10*time.Second)
 	busy, cancel := contextWithin(t, 300*time.Millisecond)
 	defer cancel()
-	if _, err := SettleApplier(busy, dir); !errors.Is(err, errBusy) {
+	if _, err := SettleApplier(busy, dir); !errors.Is(err, ErrApplierBusy) {
 		t.Errorf("beside a living run: %v", err)
 	}
 	abandon(s)

@@ -103,6 +103,7 @@ type window struct {
 	after     *messages.MySQL
 	afterErr  error
 	coordErr  error
+	sheetErr  error // the coordinates file was not written
 	lockErr   error // from the proof of the hold or the unlock
 	unlocked  time.Time
 	unlockErr error
@@ -162,6 +163,7 @@ func (a *attempt) window(ctx context.Context) error {
 		}
 	}
 	set := a.createSet() // with the coordinates among its tags
+	a.writeSheet(held)
 	if a.guard != nil {
 		if err := a.preFreeze(held, &holds, free); err != nil {
 			return err

@@ -53,6 +53,8 @@ type DatabaseSession interface {
 	Lock(ctx context.Context, hold time.Duration) error
 	// Coordinates reads binlog position and GTID on the session that holds the lock.
 	Coordinates(ctx context.Context) (messages.MySQL, error)
+	// Tell is the coordinates as a person reads them. It asks nobody.
+	Tell(m messages.MySQL) string
 	// Verify proves that the lock has been held by the same session since
 	// Lock returned. A *LockLostError means that it was not.
 	Verify(ctx context.Context) error

@@ -163,9 +163,11 @@ func (a *attempt) open(ctx context.Context, open *undo) error {
 			a.killed = a.result.MySQL.Killed
 		}
 		a.noteServer()
-		return a.locate(ctx)
+		if err := a.locate(ctx); err != nil {
+			return err
+		}
 	}
-	return nil
+	return a.openSheet(ctx, open)
 }
 
 // createSet is the set as EC2 is to be asked for it, without the coordinates

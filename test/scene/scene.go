@@ -49,6 +49,8 @@ type Config struct {
 	Flavor rig.Flavor
 	// ServerOptions are further arguments of the server.
 	ServerOptions []string
+	// RestoreOptions are further arguments of the server on a restored set.
+	RestoreOptions []string
 	// BinlogOnExtra puts the binlogs on the second volume, which Extra adds.
 	BinlogOnExtra bool
 	// Privileges are those of the program's account, such as "BACKUP_ADMIN ON *.*".

@@ -138,6 +138,8 @@ func (s *session) Coordinates(ctx context.Context) (messages.MySQL, error) {
 	return s.Position, nil
 }
 
+func (s *session) Tell(m messages.MySQL) string { return "gtid: " + m.GTID + "\n" }
+
 func (s *session) Verify(ctx context.Context) error {
 	s.rig.note("Session.Verify")
 	if s.VerifyFunc != nil {
