@@ -179,8 +179,9 @@ func TestBrokenFiles(t *testing.T) {
 		{1, "event_bus: default", 1, "not supported in this version"},
 		{1, "http_token_file: /t", 1, "not supported in this version"},
 		{mysql, "      lock: stop", 7, "lock has the value stop, which is not supported in this version: write ftwrl or backup or auto or none"},
-		{mysql, "      coordinates_file: x", 7, "not supported in this version"},
-		{mysql, "      replica: run", 7, "not supported in this version"},
+		{mysql, "      coordinates_file: x", 7, "absolute path"},
+		{mysql, "      coordinates_file: /srv/x", 7, "must be a file under one of the plan's mount points"},
+		{mysql, "      replica: stop", 7, "must be run or stop_applier"},
 		{mysql, "      stop_command: [x]", 7, "not supported in this version"},
 		{mysql, "      start_command: [x]", 7, "not supported in this version"},
 	}

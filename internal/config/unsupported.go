@@ -19,8 +19,6 @@ type refusal struct {
 var notSupported = []refusal{
 	{sectionPlan, "freeze", "auto"},
 	{sectionMySQL, "lock", LockStop},
-	{sectionMySQL, "coordinates_file", ""},
-	{sectionMySQL, "replica", ""},
 	{sectionMySQL, "stop_command", ""},
 	{sectionMySQL, "start_command", ""},
 	{"", "checks", ""},

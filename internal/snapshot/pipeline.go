@@ -22,6 +22,8 @@ type Pipeline struct {
 	Freezer  Freezer
 	Volumes  Volumes
 	EBS      EBS
+	// Sheet is the plan's file for the coordinates; nil: none.
+	Sheet CoordinatesFile
 	// PreFreeze and PostThaw are the plan's commands; nil: none. A plan that
 	// freezes nothing has none.
 	PreFreeze, PostThaw Hook
@@ -67,6 +69,8 @@ type attempt struct {
 	guard   Guard
 	session DatabaseSession
 	claim   Claim // of the session's lock
+	applier bool  // a replica's applier may be stopped by us
+	sheet   Sheet // of this window; nil: none
 	// trusted says that where the server's files are is the plan's word.
 	trusted bool
 	// partsFrozen says that all of them lie on file systems that are frozen.

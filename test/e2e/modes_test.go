@@ -206,3 +206,20 @@ func TestLogWrittenLate(t *testing.T) {
 		t.Error("the sets are right, so that nothing speaks against calling them so")
 	})
 }
+
+// proveOne is prove for one of several sets of a scene whose load has ended; it takes the copy down.
+func proveOne(t *testing.T, ctx context.Context, s *scene.Scene, r *messages.Result) scene.Proof {
+	t.Helper()
+	restored, err := s.Restore(ctx, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := s.Prove(ctx, restored, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := restored.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
