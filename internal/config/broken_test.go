@@ -181,8 +181,9 @@ func TestBrokenFiles(t *testing.T) {
 		{mysql, "      lock: auto", 7, "not supported in this version"},
 		{mysql, "      lock: stop", 7, "not supported in this version"},
 		{mysql, "      lock: none", 7, "not supported in this version"},
-		{mysql, "      coordinates_file: x", 7, "not supported in this version"},
-		{mysql, "      replica: run", 7, "not supported in this version"},
+		{mysql, "      coordinates_file: x", 7, "absolute path"},
+		{mysql, "      coordinates_file: /srv/x", 7, "must be a file under one of the plan's mount points"},
+		{mysql, "      replica: stop", 7, "must be run or stop_applier"},
 		{mysql, "      stop_command: [x]", 7, "not supported in this version"},
 		{mysql, "      start_command: [x]", 7, "not supported in this version"},
 	}

@@ -22,8 +22,6 @@ var notSupported = []refusal{
 	{sectionMySQL, "lock", LockAuto},
 	{sectionMySQL, "lock", LockNone},
 	{sectionMySQL, "lock", LockStop},
-	{sectionMySQL, "coordinates_file", ""},
-	{sectionMySQL, "replica", ""},
 	{sectionMySQL, "stop_command", ""},
 	{sectionMySQL, "start_command", ""},
 	{"", "checks", ""},

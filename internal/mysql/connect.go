@@ -40,6 +40,8 @@ type Session struct {
 	// ready says that Ready was called since the last try.
 	ready  bool
 	closed bool
+	// applier is what StopApplier has stopped.
+	applier applier
 	// located is what Locate found.
 	located located
 

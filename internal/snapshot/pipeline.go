@@ -22,6 +22,8 @@ type Pipeline struct {
 	Freezer  Freezer
 	Volumes  Volumes
 	EBS      EBS
+	// Sheet is the plan's file for the coordinates; nil: none.
+	Sheet CoordinatesFile
 	// PreFreeze and PostThaw are the plan's commands; nil: none. A plan that
 	// freezes nothing has none.
 	PreFreeze, PostThaw Hook
@@ -66,6 +68,8 @@ type attempt struct {
 	begun   bool // the journal knows of this attempt
 	guard   Guard
 	session DatabaseSession
+	applier bool  // a replica's applier may be stopped by us
+	sheet   Sheet // of this window; nil: none
 	// trusted says that where the server's files are is the plan's word.
 	trusted  bool
 	attached []Attachment

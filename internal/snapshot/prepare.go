@@ -163,9 +163,11 @@ func (a *attempt) open(ctx context.Context, open *undo) error {
 			a.killed = a.result.MySQL.Killed
 		}
 		a.noteServer()
-		return a.locate(ctx)
+		if err := a.locate(ctx); err != nil {
+			return err
+		}
 	}
-	return nil
+	return a.openSheet(ctx, open)
 }
 
 // createSet is the set as EC2 is to be asked for it, without the coordinates
@@ -201,6 +203,9 @@ func (a *attempt) beforeTry(ctx context.Context, try int) error {
 		if err != nil {
 			return cannotFlush(ctx, err)
 		}
+	}
+	if err := a.stopApplier(ctx, try); err != nil {
+		return err
 	}
 	if a.job.Lease != nil {
 		if err := a.stage("lease", func() error { return a.job.Lease.Cover(ctx, a.windowLength()) }); err != nil {

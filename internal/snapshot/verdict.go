@@ -129,6 +129,9 @@ func (a *attempt) judgeCoordinates() {
 		}
 	}
 	a.result.MySQL = &m
+	if a.win.sheetErr != nil {
+		a.warn("the coordinates are not in the snapshot's coordinates_file, or not whole: %v", a.win.sheetErr)
+	}
 }
 
 func sameReplica(a, b *messages.Replica) bool {

@@ -81,7 +81,7 @@ func (s *Scene) Restore(ctx context.Context, result *messages.Result) (_ *Restor
 		return out, nil
 	}
 	config := s.serverConfig(out.Volumes, fmt.Sprintf("run-r%d", s.restores), 100+s.restores)
-	config.NoRepair = true
+	config.NoRepair, config.Options = true, s.Config.RestoreOptions
 	if out.BinlogEnd, err = rig.BinlogEnd(cmp.Or(config.BinlogDir, config.Datadir)); err != nil {
 		return nil, err
 	}
