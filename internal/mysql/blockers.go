@@ -30,7 +30,9 @@ type blocker struct {
 	holds string
 	// digest is the statement without its literals; "" where the server keeps none.
 	digest string
-	text   statementText
+	// text is the statement itself, for Config.Statements and nobody else; nil where
+	// unknown. It is behind a pointer so that no %+v of a blocker prints it.
+	text *string
 	// applier says that it is a thread of replication, for which nothing is
 	// waited and which is never refused or killed. It is named, where it was in the way.
 	applier bool
@@ -41,13 +43,6 @@ type blocker struct {
 	// spared says why LongQueriesKill did not end it.
 	spared string
 }
-
-// statementText is the text of a statement of the database's users. It is told
-// to Config.Statements and nobody else; printing it prints nothing of it.
-type statementText string
-
-func (statementText) String() string   { return "(not shown)" }
-func (statementText) GoString() string { return "(not shown)" }
 
 // key tells what runs, or sleeps, apart from what the session does next.
 func (b blocker) key() string { return fmt.Sprintf("%d/%s", b.id, b.run) }
@@ -166,13 +161,16 @@ func clients(list []blocker) []blocker {
 func toBlocker(r row) blocker {
 	id, _ := strconv.ParseUint(r["id"], 10, 64)
 	ms, _ := strconv.ParseFloat(r["ms"], 64)
-	return blocker{
+	b := blocker{
 		id: id, user: printable(r["user"]), state: printable(r["state"]),
 		age:  max(0, time.Duration(ms*float64(time.Millisecond))),
 		idle: r["command"] == "Sleep", run: r["run"], holds: printable(r["holds"]),
-		text: statementText(r["info"]), digest: shortDigest(r["digest"]),
-		applier: r["applier"] == "1",
+		digest: shortDigest(r["digest"]), applier: r["applier"] == "1",
 	}
+	if text := r["info"]; text != "" {
+		b.text = &text
+	}
+	return b
 }
 
 // maxDigest bounds a digest, in characters: of killed statements there may be maxKilled in a result.

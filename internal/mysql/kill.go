@@ -35,7 +35,11 @@ func (s *Session) killLong(ctx context.Context, list []blocker) (left []blocker,
 		return nil, err
 	}
 	for _, b := range list {
-		if b.spared = s.spare(b, now[b.key()]); b.spared == "" {
+		look, there := now[b.key()]
+		if !there && b.run != "" {
+			continue // it has ended by itself
+		}
+		if b.spared = s.spare(b, look); b.spared == "" {
 			err := s.killStatement(ctx, b)
 			switch {
 			case err == nil:
@@ -43,7 +47,7 @@ func (s *Session) killLong(ctx context.Context, list []blocker) (left []blocker,
 				killed = append(killed, b)
 				continue
 			case code(err) == erNoSuchThread, code(err) == erNoSuchQuery:
-				continue // it ended by itself
+				continue // likewise
 			case isDenied(err), code(err) == erKillDenied:
 				b.spared = "the server does not let us, as it does for a user with SYSTEM_USER"
 			default:
@@ -74,8 +78,6 @@ func (s *Session) spare(b blocker, now running) string {
 		return fmt.Sprintf("it is younger than kill_after (%v)", s.cfg.KillAfter)
 	case len(s.killed) >= maxKilled:
 		return fmt.Sprintf("%d statements were already, and more would be an outage of its own", maxKilled)
-	case !now.there:
-		return "" // it has ended, or another runs: see killStatement
 	case now.trx && now.rows > uint64(s.cfg.KillMaxRows):
 		return fmt.Sprintf("its transaction has changed %d rows, and kill_max_rows is %d", now.rows, s.cfg.KillMaxRows)
 	case b.reads, now.trx && now.locks, b.state == metadataWait:
@@ -86,7 +88,6 @@ func (s *Session) spare(b blocker, now running) string {
 
 // running is what is known of a statement right before it would be ended.
 type running struct {
-	there bool // the same statement still runs
 	trx   bool // it has an InnoDB transaction
 	locks bool // which has locked tables, as one that writes has
 	rows  uint64
@@ -119,7 +120,7 @@ func (s *Session) recheck(ctx context.Context, list []blocker) (map[string]runni
 			return nil, fmt.Errorf("cannot read trx_rows_modified: %w", err)
 		}
 		key := r["id"] + "/" + r["run"]
-		now[key] = running{there: true, trx: r["trx"] != "", rows: n, locks: r["locked"] != "" && r["locked"] != "0"}
+		now[key] = running{trx: r["trx"] != "", rows: n, locks: r["locked"] != "" && r["locked"] != "0"}
 	}
 	return now, nil
 }

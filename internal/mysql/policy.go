@@ -37,7 +37,13 @@ func (s *Session) clear(ctx context.Context) error {
 	}
 	patience := time.Now().Add(s.patience)
 	var first map[string]bool
-	for {
+	for look := 0; ; look++ {
+		if look > 0 {
+			pause(ctx, lookEvery)
+		}
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("cannot lock %s: %w", s.target, err)
+		}
 		all, err := s.blockers(ctx, 0)
 		if err != nil {
 			return err
@@ -48,7 +54,10 @@ func (s *Session) clear(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if ended { // look again
+			if ended {
+				if look > maxKilled { // one after the other, and none that could be killed
+					return &snapshot.LockNotGrantedError{Waited: true, Blockers: describe(long)}
+				}
 				continue
 			}
 		}
@@ -60,10 +69,6 @@ func (s *Session) clear(ctx context.Context) error {
 		}
 		if !anyOf(first, all) || !time.Now().Before(patience) {
 			return nil
-		}
-		pause(ctx, lookEvery)
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("cannot lock %s: %w", s.target, err)
 		}
 	}
 }
@@ -101,14 +106,14 @@ func (s *Session) tell(list []blocker) {
 		return
 	}
 	for _, b := range list {
-		if b.text == "" || s.told[b.key()] {
+		if b.text == nil || s.told[b.key()] {
 			continue
 		}
 		if s.told == nil {
 			s.told = map[string]bool{}
 		}
 		s.told[b.key()] = true
-		s.cfg.Statements(b.id, b.user, string(b.text))
+		s.cfg.Statements(b.id, b.user, *b.text)
 	}
 }
 

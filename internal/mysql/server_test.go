@@ -27,6 +27,12 @@ type template struct {
 	err  error
 }
 
+// serverDir is where servers are started; "": the directory for temporary files.
+var serverDir string
+
+// tempDir is where the templates are; a test may set TMPDIR for its server.
+var tempDir = os.TempDir()
+
 var templates = map[string]*template{flavorMariaDB: {}, flavorMySQL: {}}
 
 func TestMain(m *testing.M) {
@@ -117,7 +123,7 @@ func start(tb testing.TB, flavor, program string, install func(data string) *exe
 	template := templates[flavor]
 	template.once.Do(func() {
 		// Not in a test's own directory, as it serves them all.
-		template.dir, template.err = os.MkdirTemp("", "stillpoint-mysql-")
+		template.dir, template.err = os.MkdirTemp(tempDir, "stillpoint-mysql-")
 		if template.err != nil {
 			return
 		}
@@ -129,7 +135,7 @@ func start(tb testing.TB, flavor, program string, install func(data string) *exe
 		tb.Fatal(template.err)
 	}
 	// A socket's path is limited to 107 bytes.
-	dir, err := os.MkdirTemp("", "sp-db-")
+	dir, err := os.MkdirTemp(serverDir, "sp-db-")
 	if err != nil {
 		tb.Fatal(err)
 	}
