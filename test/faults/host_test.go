@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"syscall"
 	"time"
-
 )
 
 // freeze and thaw do what an administrator does by hand.

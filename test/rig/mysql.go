@@ -18,8 +18,7 @@ var oracleMySQL = dialect{
 	},
 	arguments: func() []string {
 		// GTIDs as everybody has them; the X plugin would want a port of its own.
-		// MyISAM tables of a server that was killed are repaired as MariaDB's default has it.
-		return append(mySQLArguments(), "--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--mysqlx=OFF", "--myisam-recover-options=BACKUP,QUICK")
+		return append(mySQLArguments(), "--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--mysqlx=OFF")
 	},
 	noRepair: []string{"--myisam-recover-options=OFF"},
 	position: "SHOW BINARY LOG STATUS",

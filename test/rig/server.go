@@ -163,6 +163,10 @@ func (s *Server) arguments() ([]string, error) {
 	args = append(args, asRoot()...)
 	if c.NoRepair {
 		args = append(args, s.dialect.noRepair...)
+	} else {
+		// The default of MySQL is not to repair at all; that of MariaDB left a table,
+		// one time in a hundred, in which a row could not be found.
+		args = append(args, "--myisam-recover-options=BACKUP,FORCE")
 	}
 	if !c.TCP {
 		return append(append(args, "--skip-networking"), c.Options...), nil
@@ -190,24 +194,31 @@ func (s *Server) binlogBase() string {
 	return filepath.Join(s.config.BinlogDir, "binlog")
 }
 
-// relocateBinlogs writes the index anew where the binlogs of a copy lie in
-// another place than the original's, as an administrator would have to.
+// relocateBinlogs writes the lists of binlogs anew where those of a copy lie in
+// another place than the original's, as an administrator would have to. One of
+// them is of files that a server was making when it ended: MariaDB removes what
+// it finds there and not in the index, and that was seen to be the original's.
 func (s *Server) relocateBinlogs() error {
 	if s.config.BinlogDir == s.config.Datadir {
 		return nil
 	}
-	path := filepath.Join(s.config.BinlogDir, "binlog.index")
-	index, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		return err
+	for _, list := range []string{"binlog.index", "binlog.~rec~"} {
+		path := filepath.Join(s.config.BinlogDir, list)
+		names, err := os.ReadFile(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		var here strings.Builder
+		for name := range strings.FieldsSeq(string(names)) {
+			here.WriteString(filepath.Join(s.config.BinlogDir, filepath.Base(name)) + "\n")
+		}
+		if err := os.WriteFile(path, []byte(here.String()), 0o600); err != nil {
+			return err
+		}
 	}
-	var here strings.Builder
-	for name := range strings.FieldsSeq(string(index)) {
-		here.WriteString(filepath.Join(s.config.BinlogDir, filepath.Base(name)) + "\n")
-	}
-	return os.WriteFile(path, []byte(here.String()), 0o600)
+	return nil
 }
 
 // asRoot is the argument that a server wants when root starts it, also because

@@ -79,10 +79,13 @@ func (s *Scene) journals() []string {
 const enough = 600
 
 // AwaitLoad waits until the load has written enough since its start to be worth a comparison, or until ctx ends.
-func (s *Scene) AwaitLoad(ctx context.Context) error {
+func (s *Scene) AwaitLoad(ctx context.Context) error { return s.awaitTransactions(ctx, enough) }
+
+// awaitTransactions waits until the load has done that many since its start.
+func (s *Scene) awaitTransactions(ctx context.Context, n int64) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for s.Load.Stats().Transactions <= enough {
+	for s.Load.Stats().Transactions < n {
 		if err := s.Load.Err(); err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package scene
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -64,15 +63,8 @@ func (s *Scene) Prove(ctx context.Context, r *Restored, result *messages.Result)
 		return p, err
 	}
 	p.examine(ctx, r.Server)
-	s.restores++
-	replayed, err := rig.StartServer(ctx, s.Config.Flavor, rig.ServerConfig{
-		Datadir: filepath.Join(s.Dir, fmt.Sprintf("replay%d", s.restores)), RunDir: filepath.Join(s.Dir, fmt.Sprintf("run-p%d", s.restores)), ServerID: uint32(200 + s.restores),
-	})
+	replayed, err := s.replay(ctx, p.Prefix)
 	if err != nil {
-		return p, err
-	}
-	defer func() { err = errors.Join(err, replayed.Discard(context.WithoutCancel(ctx))) }()
-	if err := rig.Replay(ctx, s.Server, p.Prefix, replayed); err != nil {
 		return p, err
 	}
 	diff, err := rig.Compare(ctx, replayed, r.Server)
@@ -88,6 +80,32 @@ func (s *Scene) Prove(ctx context.Context, r *Restored, result *messages.Result)
 		p.Journals = append(p.Journals, words+part.String())
 	}
 	return p, nil
+}
+
+// replay returns a server that holds what the original's binlog says up to there. The last one is kept for the next proof.
+func (s *Scene) replay(ctx context.Context, until rig.Position) (*rig.Server, error) {
+	if s.replayed != nil && s.replayedTo == until {
+		return s.replayed, nil
+	}
+	if s.replayed != nil {
+		if err := s.replayed.Discard(ctx); err != nil {
+			return nil, err
+		}
+		s.replayed = nil
+	}
+	s.restores++
+	server, err := rig.StartServer(ctx, s.Config.Flavor, rig.ServerConfig{
+		Datadir: filepath.Join(s.Dir, fmt.Sprintf("replay%d", s.restores)), RunDir: filepath.Join(s.Dir, fmt.Sprintf("run-p%d", s.restores)), ServerID: uint32(200 + s.restores),
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.stack.Add("the replaying server", server.Discard)
+	if err := rig.Replay(ctx, s.Server, until, server); err != nil {
+		return nil, err
+	}
+	s.replayed, s.replayedTo = server, until
+	return server, nil
 }
 
 // proveCoordinates compares what the result says with the end of the set's own binlog.

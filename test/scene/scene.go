@@ -96,6 +96,9 @@ type Scene struct {
 
 	stack    rig.Stack
 	restores int
+	// replayed holds what the original's binlog says up to replayedTo; nil before the first proof.
+	replayed   *rig.Server
+	replayedTo rig.Position
 }
 
 // Password is that of the database user of the scene; tests look for it where it must not be.

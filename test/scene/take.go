@@ -31,8 +31,11 @@ func (s *Scene) Take(ctx context.Context, args ...string) (*messages.Result, err
 	return r, nil
 }
 
-// TakeCarelessly makes a set as nobody should: nothing locked, nothing frozen, the volumes one after the other, with the coordinates
-// that the server had before. It is what a comparison has to find fault with.
+// between is how many transactions of the load TakeCarelessly lets happen between two volumes.
+const between = 50
+
+// TakeCarelessly makes a set as nobody should: nothing locked, nothing frozen, the volumes one after the other while the load goes on,
+// with the coordinates that the server had before. It is what a comparison has to find fault with.
 func (s *Scene) TakeCarelessly(ctx context.Context) (*messages.Result, error) {
 	at, err := s.Server.Position(ctx)
 	if err != nil {
@@ -42,7 +45,12 @@ func (s *Scene) TakeCarelessly(ctx context.Context) (*messages.Result, error) {
 	if r.MySQL.GTID, err = s.Server.GTID(ctx); err != nil {
 		return nil, err
 	}
-	for _, v := range s.Volumes {
+	for i, v := range s.Volumes {
+		if i > 0 {
+			if err := s.awaitTransactions(ctx, s.Load.Stats().Transactions+between); err != nil {
+				return nil, err
+			}
+		}
 		made, err := s.EC2.CreateSnapshot(ctx, &ec2.CreateSnapshotInput{VolumeId: aws.String(v.ID)})
 		if err != nil {
 			return nil, fmt.Errorf("cannot make a snapshot of %s: %w", v.ID, err)
