@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,6 +98,7 @@ func tidy(r *Result) Result {
 			replica := *m.Replica
 			m.Replica = &replica
 		}
+		m.OtherSources = slices.Clone(m.OtherSources)
 		out.MySQL = &m
 	}
 	t := &out.Timings
@@ -197,8 +199,10 @@ func cutRest(r *Result, _ *[]string) (did bool) {
 	if m := r.MySQL; m != nil {
 		all = append(all, &m.Flavor, &m.Version, &m.Lock, &m.BinlogFile)
 		if m.Replica != nil {
-			all = append(all, &m.Replica.SourceHost, &m.Replica.ExecutedFile)
+			all = append(all, &m.Replica.Channel, &m.Replica.SourceHost, &m.Replica.ExecutedFile)
 		}
+		did = did || len(m.OtherSources) > 0
+		m.OtherSources = nil
 		for _, g := range []*string{&m.GTID, gtidOf(m.Replica)} {
 			if len(*g) > 1024 {
 				*g, did = "", true

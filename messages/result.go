@@ -168,6 +168,8 @@ type MySQL struct {
 	// CoordinatesExact says that they were the same before the freeze and after the thaw.
 	CoordinatesExact bool     `json:"coordinatesExact"`
 	Replica          *Replica `json:"replica,omitzero"`
+	// OtherSources are the further connections of a server with several sources.
+	OtherSources []Replica `json:"otherSources,omitzero"`
 }
 
 // Statement is a statement of the database's users that was in the way. Its text is no part of it.
@@ -184,10 +186,19 @@ type Statement struct {
 
 // Replica is how far a replica had come in what its source wrote.
 type Replica struct {
-	SourceHost       string `json:"sourceHost,omitzero"`
+	// Channel is the connection's name where it has one.
+	Channel    string `json:"channel,omitzero"`
+	SourceHost string `json:"sourceHost,omitzero"`
+	SourcePort uint16 `json:"sourcePort,omitzero"`
+	// ExecutedFile and ExecutedPosition are the place in the source's binlog up to
+	// which everything, and behind which nothing, has been executed; left out
+	// where that cannot be said, see PositionOmitted.
 	ExecutedFile     string `json:"executedFile,omitzero"`
 	ExecutedPosition uint64 `json:"executedPosition,omitzero"`
-	GTID             string `json:"gtid,omitzero"`
+	// PositionOmitted says why ExecutedFile and ExecutedPosition are left out.
+	PositionOmitted string `json:"positionOmitted,omitzero"`
+	// GTID is what has been executed of all sources' transactions; "" where they have none.
+	GTID string `json:"gtid,omitzero"`
 }
 
 // Timings are milliseconds, with fractions; zero where a thing did not happen.

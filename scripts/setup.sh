@@ -41,7 +41,10 @@ packages() {
 
 packages
 case ${1:-} in
-mysql) ./mysql.sh ;;
+mysql)
+	./mysql.sh
+	./mariadb-extras.sh
+	;;
 "") ;;
 *)
 	echo "setup: the argument is \"mysql\" or nothing, not \"$1\"" >&2

@@ -7,27 +7,82 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"stillpoint/internal/snapshot"
+	"stillpoint/messages"
 )
 
-// maxInfo is how much of a statement MariaDB's processlist shows
-// (PROCESS_LIST_INFO_WIDTH); of a longer one the end is unknown.
-const maxInfo = 65535
-
-// blocker is a session in which something runs that would block the lock. What
-// it runs is no part of it: a statement's text never leaves blockers.
+// blocker is a session that holds, or runs a statement that holds, what would
+// block the lock.
 type blocker struct {
-	id    uint64
-	user  string
+	id   uint64
+	user string
+	// age is how long the statement has been running, or, where idle, how long
+	// the session has been asleep.
 	age   time.Duration
 	state string
+	// idle says that nothing runs: the session sleeps on what it holds (LOCK
+	// TABLES, on MySQL also HANDLER and FLUSH TABLES ... FOR EXPORT).
+	idle bool
+	// run is the statement itself, by MariaDB's QUERY_ID or MySQL's statement
+	// event; "" where nothing runs or the server numbers nothing.
+	run string
+	// holds is one of the tables that it uses; "" where unknown.
+	holds string
+	// digest is the statement without its literals; "" where the server keeps none.
+	digest string
+	// text is the statement itself, for Config.Statements and nobody else; nil where
+	// unknown. It is behind a pointer so that no %+v of a blocker prints it.
+	text *string
+	// applier says that it is a thread of replication, for which nothing is
+	// waited and which is never refused or killed. It is named, where it was in the way.
+	applier bool
+	// reads says that the statement changes nothing.
+	reads bool
+	// behind says for whom it waits itself; "" for nobody, or unknown.
+	behind string
+	// spared says why LongQueriesKill did not end it.
+	spared string
+}
+
+// key tells what runs, or sleeps, apart from what the session does next.
+func (b blocker) key() string { return fmt.Sprintf("%d/%s", b.id, b.run) }
+
+// doing is the server's word for what it does, or that it does nothing.
+func (b blocker) doing() string {
+	what := b.state
+	if b.idle {
+		what = "idle"
+		if b.holds != "" {
+			what += ", holds " + b.holds
+		}
+	}
+	return what
 }
 
 func (b blocker) String() string {
 	s := fmt.Sprintf("id %d (user %s, for %s", b.id, b.user, b.age.Round(100*time.Millisecond))
-	if b.state != "" {
-		s += ", " + b.state
+	for _, more := range []string{b.doing(), b.digest} {
+		if more != "" {
+			s += ", " + more
+		}
 	}
-	return s + ")"
+	if b.applier {
+		s += ", replication"
+	}
+	s += ")"
+	if b.behind != "" {
+		s += ", which waits for " + b.behind
+	}
+	if b.spared != "" {
+		s += ", not killed: " + b.spared
+	}
+	return s
+}
+
+// statement is what a result says of it.
+func (b blocker) statement() messages.Statement {
+	return messages.Statement{ID: b.id, User: b.user, AgeSeconds: b.age.Round(time.Millisecond).Seconds(), State: b.state, Digest: b.digest}
 }
 
 // maxNamed is how many blockers a sentence names.
@@ -49,99 +104,115 @@ func describe(list []blocker) string {
 	return strings.Join(words, ", ")
 }
 
-// blockers looks for what would block the lock and has been running for at
-// least age, the oldest first. It reads on the watcher and disturbs nobody.
-// Our own two sessions are left out.
+// blockers looks for what would block the lock and has been running (or, of a
+// session that sleeps on tables, asleep) for at least age, the oldest first. It
+// reads on the watcher and disturbs nobody. Our own two sessions and the event
+// scheduler are left out; threads of replication are marked.
 //
-// MySQL says precisely who uses a table or the global lock; MariaDB, whose
-// performance_schema is off by default, says what runs, and reading does not
-// block there. A session that sleeps after LOCK TABLES ... WRITE is not seen on
-// MariaDB; the lock's own bound is what is left against it.
+// What blocks was tried on both flavors, see TestWhatBlocks. MySQL says
+// precisely who uses a table or may write (performance_schema). MariaDB does so
+// where it has metadata_lock_info or an instrumented performance_schema; else
+// what is known there is what runs, and a session that sleeps after LOCK TABLES
+// ... WRITE is not seen: the lock's own bound is what is left against it.
+//
+// That is what FTWRL waits for; the lighter locks wait for less.
+//
+// An open transaction that sleeps blocks the lock on neither. It matters where a
+// DDL statement waits for it, which does block: then it is named in behind.
 func (s *Session) blockers(ctx context.Context, age time.Duration) ([]blocker, error) {
+	var list []blocker
+	var err error
 	switch {
+	case s.holdsNobodyUp():
+	case s.method.kind == snapshot.LockInstance:
+		list, err = s.definers(ctx)
 	case s.server.mariadb():
-		return s.processes(ctx, age, func(r row) bool {
-			n, err := strconv.Atoi(r["length"])
-			return err == nil && n < maxInfo && reads(r["info"])
-		})
+		list, err = s.mariadbBlockers(ctx)
 	case s.server.perf:
-		return s.tableUsers(ctx, age)
+		list, err = s.tableUsers(ctx)
 	default:
 		// Without performance_schema nobody says which statements use a table, and
 		// on MySQL those that read block as well.
-		return s.processes(ctx, age, func(row) bool { return false })
+		list, err = s.mysqlProcesses(ctx)
 	}
-}
-
-// processes reads information_schema.processlist. Replication's own threads and
-// the event scheduler's are left out: their times are not those of a statement
-// and they are never the answer to "what is in the way" (mydumper issue 236).
-// harmless says which statements do not block.
-func (s *Session) processes(ctx context.Context, age time.Duration, harmless func(row) bool) ([]blocker, error) {
-	ms := "TIME * 1000"
-	if s.server.mariadb() {
-		ms = "TIME_MS"
-	}
-	rows, err := s.b.query(ctx, fmt.Sprintf(`SELECT ID AS id, USER AS user, %s AS ms, STATE AS state,
-		LEFT(INFO, %d) AS info, CHAR_LENGTH(INFO) AS length
-		FROM information_schema.PROCESSLIST
-		WHERE INFO IS NOT NULL AND ID NOT IN (%d, %d)
-		AND USER NOT IN ('system user', 'event_scheduler', 'unauthenticated user')
-		AND COMMAND NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID', 'Slave_IO', 'Slave_SQL', 'Slave_worker')
-		AND %s >= %d ORDER BY 3 DESC`, ms, maxInfo, s.a.id, s.b.id, ms, age.Milliseconds()))
 	if err != nil {
-		return nil, s.statementError(s.b, "read the processes of", err)
+		return nil, err
 	}
-	return toBlockers(rows, harmless), nil
+	return older(list, age), nil
 }
 
-// tableUsers reads who holds what on MySQL [facts, "Finding blockers"]: an
-// open table in use (a handle with an external lock), which FLUSH waits for, or
-// the right to write (a granted intention on the global lock). The age is that
-// of the outermost statement that runs, else of the sleep of a session that
-// holds on to tables by LOCK TABLES.
-func (s *Session) tableUsers(ctx context.Context, age time.Duration) ([]blocker, error) {
-	rows, err := s.b.query(ctx, fmt.Sprintf(`SELECT * FROM (
-		SELECT t.PROCESSLIST_ID AS id, COALESCE(t.PROCESSLIST_USER, '') AS user, t.PROCESSLIST_STATE AS state,
-			COALESCE((SELECT MAX(e.TIMER_WAIT) DIV 1000000000 FROM performance_schema.events_statements_current e
-				WHERE e.THREAD_ID = t.THREAD_ID AND e.END_EVENT_ID IS NULL),
-				IF(t.PROCESSLIST_USER = 'system user', 0, t.PROCESSLIST_TIME * 1000), 0) AS ms
-		FROM performance_schema.threads t
-		WHERE t.PROCESSLIST_ID NOT IN (%d, %d) AND t.THREAD_ID IN (
-			SELECT OWNER_THREAD_ID FROM performance_schema.table_handles WHERE EXTERNAL_LOCK IS NOT NULL
-			UNION SELECT OWNER_THREAD_ID FROM performance_schema.metadata_locks
-				WHERE OBJECT_TYPE = 'GLOBAL' AND LOCK_TYPE = 'INTENTION_EXCLUSIVE' AND LOCK_STATUS = 'GRANTED')
-		) u WHERE ms >= %d ORDER BY ms DESC`, s.a.id, s.b.id, age.Milliseconds()))
-	if err != nil {
-		return nil, s.statementError(s.b, "read the performance_schema of", err)
-	}
-	return toBlockers(rows, func(row) bool { return false }), nil
-}
-
-// toBlockers drops what is harmless, and with it every statement's text.
-func toBlockers(rows []row, harmless func(row) bool) []blocker {
-	var list []blocker
-	for _, r := range rows {
-		if harmless(r) {
-			continue
+// older keeps those that have reached the age.
+func older(list []blocker, age time.Duration) []blocker {
+	var old []blocker
+	for _, b := range list {
+		if b.age >= age {
+			old = append(old, b)
 		}
-		id, _ := strconv.ParseUint(r["id"], 10, 64)
-		ms, _ := strconv.ParseFloat(r["ms"], 64)
-		list = append(list, blocker{
-			id: id, user: printable(r["user"]), state: printable(r["state"]),
-			age: time.Duration(ms * float64(time.Millisecond)),
-		})
 	}
-	return list
+	return old
+}
+
+// clients leaves out the threads of replication.
+func clients(list []blocker) []blocker {
+	var kept []blocker
+	for _, b := range list {
+		if !b.applier {
+			kept = append(kept, b)
+		}
+	}
+	return kept
+}
+
+// toBlocker reads what all queries have in common.
+func toBlocker(r row) blocker {
+	id, _ := strconv.ParseUint(r["id"], 10, 64)
+	ms, _ := strconv.ParseFloat(r["ms"], 64)
+	b := blocker{
+		id: id, user: printable(r["user"]), state: printable(r["state"]),
+		age:  max(0, time.Duration(ms*float64(time.Millisecond))),
+		idle: r["command"] == "Sleep", run: r["run"], holds: printable(r["holds"]),
+		digest: shortDigest(r["digest"]), applier: r["applier"] == "1",
+	}
+	if text := r["info"]; text != "" {
+		b.text = &text
+	}
+	return b
+}
+
+// maxDigest bounds a digest, in characters: of killed statements there may be maxKilled in a result.
+const maxDigest = 256
+
+// shortDigest keeps a digest on one line and bounded.
+func shortDigest(s string) string {
+	return cutRunes(onePrintableLine(s), maxDigest)
 }
 
 // printable keeps a name from the server short and on one line.
 func printable(s string) string {
-	runes := []rune(strings.Map(func(r rune) rune {
+	return cutRunes(onePrintableLine(s), 64)
+}
+
+func onePrintableLine(s string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return '?'
-	}, s))
-	return string(runes[:min(len(runes), 64)])
+	}, s)
+}
+
+func cutRunes(s string, n int) string {
+	if runes := []rune(s); len(runes) > n {
+		return string(runes[:n])
+	}
+	return s
+}
+
+// idList is a list of session ids as SQL has it; never empty.
+func idList(list []blocker) string {
+	words := []string{"0"}
+	for _, b := range list {
+		words = append(words, strconv.FormatUint(b.id, 10))
+	}
+	return strings.Join(words, ",")
 }

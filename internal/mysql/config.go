@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stillpoint/internal/snapshot"
+	"stillpoint/messages"
 )
 
 // Flush says when the preliminary flush runs.
@@ -71,7 +72,11 @@ type Config struct {
 
 	// Lock: "" means LockFTWRL.
 	Lock Lock
-	// LockTimeout bounds one try for the lock, to the millisecond. 0 means DefaultLockTimeout.
+	// EverythingFrozen says that the plan freezes every file system of the set,
+	// without which LockAuto takes no lock lighter than LockFTWRL.
+	EverythingFrozen bool
+	// LockTimeout bounds one try for the lock, to the millisecond: all of it,
+	// where it has several steps. 0 means DefaultLockTimeout.
 	LockTimeout time.Duration
 	// PreliminaryFlush: "" means FlushAuto.
 	PreliminaryFlush Flush
@@ -86,12 +91,17 @@ type Config struct {
 	// KillMaxRows spares, with LongQueriesKill, a transaction that has changed
 	// more rows. 0 spares every one that has changed any.
 	KillMaxRows int
+	// Killed is told what was ended, outside the window; nil: nobody is.
+	Killed func(messages.Statement)
 	// Statements is told the text of statements that are in the way, outside the
 	// window; nil: nobody is, and no text leaves the server's rows.
 	Statements func(id uint64, user, text string)
 
 	// StopApplier stops a replica's SQL thread before the lock, and starts it again.
 	StopApplier bool
+	// RuntimeDir is where StopApplier notes what it has stopped, see SettleApplier;
+	// "" for nowhere.
+	RuntimeDir string
 	// TrustLocation takes the server's word for where its files are, where the
 	// kernel cannot be asked.
 	TrustLocation bool
@@ -130,6 +140,9 @@ func New(cfg Config) (*Database, error) {
 	if cfg.LongQueryAfter == 0 {
 		cfg.LongQueryAfter = DefaultLongQueryAfter
 	}
+	if cfg.KillAfter == 0 {
+		cfg.KillAfter = DefaultKillAfter
+	}
 	if cfg.PreliminaryFlush == "" {
 		cfg.PreliminaryFlush = FlushAuto
 	}
@@ -147,8 +160,18 @@ func New(cfg Config) (*Database, error) {
 	default:
 		return nil, fmt.Errorf("cannot use preliminary_flush %q: it must be auto, always or never", cfg.PreliminaryFlush)
 	}
-	if cfg.LongQueries != LongQueriesWait {
-		return nil, fmt.Errorf("cannot use long_queries %q: only wait is supported in this version", cfg.LongQueries)
+	switch cfg.Lock {
+	case "", LockFTWRL, LockBackup, LockAuto, LockNone:
+	default:
+		return nil, fmt.Errorf("cannot use lock %q: it must be ftwrl, backup, auto or none", cfg.Lock)
+	}
+	switch cfg.LongQueries {
+	case LongQueriesWait, LongQueriesFail, LongQueriesKill:
+	default:
+		return nil, fmt.Errorf("cannot use long_queries %q: it must be wait, fail or kill", cfg.LongQueries)
+	}
+	if cfg.KillAfter < 0 || cfg.KillMaxRows < 0 {
+		return nil, fmt.Errorf("cannot use kill_after %v and kill_max_rows %d: neither may be negative", cfg.KillAfter, cfg.KillMaxRows)
 	}
 	if cfg.Socket != "" && isTCPHost(cfg.Host) {
 		return nil, errors.New("cannot use mysql.socket together with mysql.host: leave one of them out")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,8 +40,22 @@ type Session struct {
 	// ready says that Ready was called since the last try.
 	ready  bool
 	closed bool
+	// method is that of the next try, or of the lock that is held; claim is what
+	// it is worth.
+	method method
+	claim  snapshot.Claim
+	// applier is what StopApplier has stopped.
+	applier applier
 	// located is what Locate found.
 	located located
+
+	// patience is how long clear waits for statements that are not long yet.
+	patience time.Duration
+	// told are the statements whose text was given to Config.Statements, killed
+	// those that were ended, and ended the same by what they are told apart by.
+	told, ended map[string]bool
+	killed      []messages.Statement
+	trxRead     time.Time // when INNODB_TRX was last read
 
 	// beforeKill is a test's way into the moment in which a try has run into its
 	// time and is about to be withdrawn; nil outside tests.
@@ -59,12 +74,20 @@ type server struct {
 	user string
 	// binlog says that the server writes one.
 	binlog bool
-	// gtid says that transactions have GTIDs; always on MariaDB.
+	// gtid says that all transactions have GTIDs; always on MariaDB.
 	gtid bool
 	// perf says that performance_schema is there and can be read (MySQL).
 	perf bool
 	// mdl says that performance_schema.metadata_locks is filled (MySQL).
 	mdl bool
+	// backupLocks says that the server knows LOCK TABLES FOR BACKUP (Percona).
+	backupLocks bool
+	// mdlInfo says that the plugin metadata_lock_info is loaded, mdlPerf that
+	// performance_schema.metadata_locks is filled and can be read, and digests
+	// that its statements can (MariaDB).
+	mdlInfo, mdlPerf, digests bool
+	// wsrep says that the server is a node of a Galera cluster.
+	wsrep bool
 }
 
 func (s server) mariadb() bool { return s.flavor == flavorMariaDB }
@@ -86,24 +109,38 @@ func (d *Database) connect(ctx context.Context) (*Session, error) {
 	}
 	dial, err := t.driverConfig()
 	if err != nil {
-		return nil, &snapshot.RefusedError{Sentence: "the database's TLS settings cannot be used", Err: err}
+		return nil, &snapshot.RefusedError{Sentence: "the settings of the connection to the database cannot be used", Err: err}
 	}
-	s := &Session{cfg: d.cfg, target: t, dial: dial}
+	s := &Session{cfg: d.cfg, target: t, dial: dial, patience: min(d.cfg.LongQueryAfter, maxPatience)}
 	if err := s.revive(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	if err := s.learn(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	if err := s.learnViews(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	if err := s.checkPrivileges(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.checkCluster(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.decide(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if s.cfg.LongQueries == LongQueriesFail { // at once, and in a dry run too
+		if err := s.clear(ctx); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 	}
 	return s, nil
 }
 
-// Server says flavor and version.
+// Server says flavor and version, and what was killed up to now.
 func (s *Session) Server() messages.MySQL {
-	return messages.MySQL{Flavor: s.server.flavor, Version: s.server.version}
+	return messages.MySQL{Flavor: s.server.flavor, Version: s.server.version, Killed: slices.Clone(s.killed)}
 }
 
 // revive makes sure, by asking, that both connections answer, and opens again
@@ -143,8 +180,16 @@ func (s *Session) learn(ctx context.Context) error {
 	if err != nil || len(rows) != 1 {
 		return s.statementError(s.b, "ask", errors.Join(err, errors.New("it does not say whether it has GTIDs")))
 	}
-	s.server.gtid = strings.HasPrefix(rows[0]["gtid_mode"], "ON")
+	s.server.gtid = rows[0]["gtid_mode"] == "ON"
 	s.server.perf = rows[0]["perf"] == "1"
+	if s.server.flavor != flavorPercona {
+		return nil
+	}
+	rows, err = s.b.query(ctx, "SHOW GLOBAL VARIABLES LIKE 'have_backup_locks'")
+	if err != nil {
+		return s.statementError(s.b, "ask", err)
+	}
+	s.server.backupLocks = len(rows) == 1 && rows[0]["value"] == "YES"
 	return nil
 }
 

@@ -12,10 +12,8 @@ import (
 	"time"
 
 	driver "github.com/go-sql-driver/mysql"
-	"github.com/google/go-cmp/cmp"
 
 	"stillpoint/internal/snapshot"
-	"stillpoint/messages"
 )
 
 func TestConnectWithDefaultsFile(t *testing.T) {
@@ -167,34 +165,6 @@ func TestReplica(t *testing.T) {
 		t.Error(err)
 	}
 	srv.mustWrite(t)
-}
-
-func TestToReplica(t *testing.T) {
-	for name, c := range map[string]struct {
-		rows []row
-		want *messages.Replica
-	}{
-		"none": {},
-		"MariaDB": {
-			[]row{{"connection_name": "x", "master_host": "other"}, {
-				"connection_name": "", "master_host": "h", "master_log_file": "src.9", "read_master_log_pos": "900",
-				"relay_master_log_file": "src.7", "exec_master_log_pos": "700", "gtid_io_pos": "0-1-900",
-			}},
-			&messages.Replica{SourceHost: "h", ExecutedFile: "src.7", ExecutedPosition: 700},
-		},
-		"MySQL": {
-			[]row{{
-				"channel_name": "", "source_host": "h", "source_log_file": "src.9", "read_source_log_pos": "900", "relay_source_log_file": "src.7",
-				"exec_source_log_pos": "700", "retrieved_gtid_set": "a:1-9", "executed_gtid_set": "a:1-7,\nb:1",
-			}},
-			&messages.Replica{SourceHost: "h", ExecutedFile: "src.7", ExecutedPosition: 700, GTID: "a:1-7,b:1"},
-		},
-	} {
-		got, err := toReplica(c.rows)
-		if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
-			t.Errorf("%s: %v, %s", name, err, diff)
-		}
-	}
 }
 
 // The driver must not write to standard error inside the window.

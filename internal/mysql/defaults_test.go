@@ -187,7 +187,9 @@ func TestNewRefuses(t *testing.T) {
 		"lock_timeout":      {LockTimeout: -1},
 		"long_query_after":  {LongQueryAfter: -1},
 		"preliminary_flush": {PreliminaryFlush: "sometimes"},
-		"only wait":         {LongQueries: "kill"},
+		"long_queries":      {LongQueries: "ignore"},
+		"kill_after":        {LongQueries: "kill", KillAfter: -1},
+		"kill_max_rows":     {LongQueries: "kill", KillMaxRows: -1},
 		"leave one":         {Socket: "/s", Host: "db"},
 	} {
 		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), want) {

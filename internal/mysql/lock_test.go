@@ -93,6 +93,7 @@ func TestLockBlocksWritersUntilUnlock(t *testing.T) {
 func TestTryIsWithdrawn(t *testing.T) {
 	srv := startServer(t)
 	s := srv.connect(t, func(c *Config) { c.LongQueryAfter = time.Hour })
+	s.patience = 0
 	stop := srv.busy(t, longUpdate)
 
 	var worst atomic.Int64
@@ -207,6 +208,7 @@ func waitGone(tb testing.TB, s *Session) {
 func TestCancelledWhileWaiting(t *testing.T) {
 	srv := startServer(t)
 	s := srv.connect(t, func(c *Config) { c.LongQueryAfter, c.LockTimeout = time.Hour, 20*time.Second })
+	s.patience = 0
 	stop := srv.busy(t, longUpdate)
 	ctx, cancel := context.WithCancel(t.Context())
 	timer := time.AfterFunc(200*time.Millisecond, cancel)
@@ -232,6 +234,7 @@ func TestCancelledWhileWaiting(t *testing.T) {
 func TestGrantedJustBeforeTheKill(t *testing.T) {
 	srv := startServer(t)
 	s := srv.connect(t, func(c *Config) { c.LongQueryAfter, c.LockTimeout = time.Hour, 60*time.Millisecond })
+	s.patience = 0
 	root := srv.root(t)
 	for range 5 {
 		stop := srv.busy(t, longUpdate)
@@ -306,7 +309,7 @@ func TestKilledBySomeoneElse(t *testing.T) {
 			time.Sleep(time.Duration(i%20) * 5 * time.Microsecond)
 			_ = killer.exec(context.Background(), fmt.Sprintf("KILL QUERY %d", s.a.id))
 		}()
-		err := s.request(t.Context(), s.lockStatement(), s.cfg.LockTimeout)
+		err := s.take(t.Context())
 		<-killed
 		if err == nil {
 			if err := s.a.exec(t.Context(), "UNLOCK TABLES"); err != nil {

@@ -114,6 +114,7 @@ func TestMySQLBlockers(t *testing.T) {
 func TestMySQLWithdrawn(t *testing.T) {
 	srv := startMySQL(t)
 	s := srv.connect(t, func(c *Config) { c.LongQueryAfter = time.Hour })
+	s.patience = 0
 	stop := srv.busy(t, longUpdate)
 	for range 3 {
 		start := time.Now()

@@ -204,21 +204,25 @@ func (l *lister) leads(what, dir string, depth int, keep func(e locate.Entry, is
 	return err
 }
 
-// temporary says that a path is one of the server's directories for temporary
-// files, or below one.
+// temporary says that a path in the data directory is one of the server's
+// directories for temporary files, or below one. (One that the data directory
+// itself is in says nothing about what is there.)
 func (l *lister) temporary(p string) bool {
 	for _, name := range []string{"tmpdir", "slave_load_tmpdir", "innodb_tmpdir", "innodb_temp_tablespaces_dir"} {
 		for dir := range strings.SplitSeq(l.vars[name], ":") {
 			if dir == "" {
 				continue
 			}
-			if dir = l.vars.in(dir); p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/") {
+			if dir = l.vars.in(dir); below(dir, l.vars.in(".")) && (p == dir || below(p, dir)) {
 				return true
 			}
 		}
 	}
 	return false
 }
+
+// below says that a clean path lies under a directory.
+func below(p, dir string) bool { return strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/") }
 
 // keys warns of files with the keys of encrypted tables: whether a restore finds
 // them is someone's to know. On the set they would be the key beside the lock.
@@ -234,7 +238,7 @@ func (l *lister) keys() {
 // writing where no variable led.
 func (l *lister) open() {
 	for _, f := range l.files {
-		if !locate.IsData(f.Path) || l.temporary(f.Path) || slices.ContainsFunc(l.parts, func(p snapshot.Part) bool { return p.FS == f.FS }) {
+		if !locate.IsData(f.Path) || slices.ContainsFunc(l.parts, func(p snapshot.Part) bool { return p.FS == f.FS }) {
 			continue
 		}
 		l.add("an open file", f.Path, f.FS)

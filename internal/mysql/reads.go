@@ -31,6 +31,13 @@ func reads(statement string) bool {
 	return head != ""
 }
 
+// changesNothing says that a statement leaves no change behind, whatever locks
+// it takes: a reader, or SELECT ... FOR UPDATE.
+func changesNothing(statement string) bool {
+	w := words(statement)
+	return reads(statement) || len(w) > 0 && w[0] == "SELECT"
+}
+
 // words splits a statement into words in capitals, without what stands in
 // quotes and comments. The inside of an executable comment (/*! ... */) counts:
 // mysqldump writes SELECT /*!40001 SQL_NO_CACHE */.

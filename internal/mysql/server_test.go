@@ -27,6 +27,12 @@ type template struct {
 	err  error
 }
 
+// serverDir is where servers are started; "": the directory for temporary files.
+var serverDir string
+
+// tempDir is where the templates are; a test may set TMPDIR for its server.
+var tempDir = os.TempDir()
+
 var templates = map[string]*template{flavorMariaDB: {}, flavorMySQL: {}}
 
 func TestMain(m *testing.M) {
@@ -117,7 +123,7 @@ func start(tb testing.TB, flavor, program string, install func(data string) *exe
 	template := templates[flavor]
 	template.once.Do(func() {
 		// Not in a test's own directory, as it serves them all.
-		template.dir, template.err = os.MkdirTemp("", "stillpoint-mysql-")
+		template.dir, template.err = os.MkdirTemp(tempDir, "stillpoint-mysql-")
 		if template.err != nil {
 			return
 		}
@@ -129,7 +135,7 @@ func start(tb testing.TB, flavor, program string, install func(data string) *exe
 		tb.Fatal(template.err)
 	}
 	// A socket's path is limited to 107 bytes.
-	dir, err := os.MkdirTemp("", "sp-db-")
+	dir, err := os.MkdirTemp(serverDir, "sp-db-")
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -138,11 +144,14 @@ func start(tb testing.TB, flavor, program string, install func(data string) *exe
 	if err := os.CopyFS(dir, os.DirFS(template.dir)); err != nil {
 		tb.Fatal(err)
 	}
+	_ = os.Remove(dir + "/data/auto.cnf") // it holds the UUID, which would be that of every server
 	s.program = program
 	s.args = append([]string{"--no-defaults", "--datadir=" + dir + "/data", "--socket=" + s.socket,
 		"--pid-file=" + dir + "/pid", "--log-error=" + dir + "/err", "--user=" + currentUser(), "--skip-name-resolve",
 		"--log-bin=b", "--server-id=1", "--innodb-buffer-pool-size=16M",
-		"--innodb-flush-log-at-trx-commit=0", "--skip-networking"}, args...)
+		"--innodb-flush-log-at-trx-commit=0", "--skip-networking",
+		// One that starts removes from its tmpdir the temporary tables of all the others.
+		"--tmpdir=" + dir}, args...)
 	tb.Cleanup(func() { s.signal(syscall.SIGKILL); <-s.exited })
 	root := s.launch(tb)
 	defer root.drop()
@@ -158,7 +167,7 @@ func start(tb testing.TB, flavor, program string, install func(data string) *exe
 		"CREATE TABLE t.a (i INT PRIMARY KEY, v INT) ENGINE=InnoDB",
 		"CREATE TABLE t.w (i INT AUTO_INCREMENT PRIMARY KEY, v INT) ENGINE=InnoDB",
 		"INSERT INTO t.a VALUES (1,1),(2,2),(3,3),(4,4),(5,5)",
-		"CREATE USER " + testUser + "@localhost IDENTIFIED BY '" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(testPassword) + "'",
+		"CREATE USER " + testUser + "@localhost IDENTIFIED BY " + quoted(testPassword),
 		"CREATE USER nobody@localhost",
 	}, s.granted...) {
 		if err := root.exec(context.Background(), statement); err != nil {
@@ -262,6 +271,11 @@ func (s *testServer) config() Config {
 	return Config{Socket: s.socket, User: testUser, Password: testPassword, LockTimeout: 250 * time.Millisecond}
 }
 
+// quoted is a text as SQL has it.
+func quoted(text string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'"
+}
+
 // minimal sees to it that the minimal user may do what the table says that a
 // plan needs, and nothing more. Where it has just that already no statement is
 // sent: a lock may be held.
@@ -341,6 +355,17 @@ func (s *testServer) busy(tb testing.TB, statements ...string) (stop func()) {
 	}
 	tb.Cleanup(stop)
 	return stop
+}
+
+// mustExec runs statements as root.
+func (s *testServer) mustExec(tb testing.TB, statements ...string) {
+	tb.Helper()
+	c := s.root(tb)
+	for _, statement := range statements {
+		if err := c.exec(tb.Context(), statement); err != nil {
+			tb.Fatalf("%s: %v", statement, err)
+		}
+	}
 }
 
 // writes inserts one row, in at most d.

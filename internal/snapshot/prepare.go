@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,7 +103,7 @@ func (a *attempt) resolve(ctx context.Context) error {
 	if err == nil && len(a.volumes) == 0 {
 		err = &RefusedError{Sentence: "the plan leads to no volume: name mount points under freeze or volume ids under volumes"}
 	}
-	if err != nil || !a.Plan.everythingFrozen() {
+	if err != nil || !a.Plan.EverythingFrozen() {
 		return err
 	}
 	// "Every file system frozen" would not be true of one that nobody named.
@@ -158,11 +159,16 @@ func (a *attempt) open(ctx context.Context, open *undo) error {
 		}
 		a.session = s
 		open.push(s.Close)
-		server := s.Server()
-		a.result.MySQL = &server
-		return a.locate(ctx)
+		a.claim = s.Claim()
+		if a.result.MySQL != nil { // of the session before, see tryPastQuota
+			a.killed = a.result.MySQL.Killed
+		}
+		a.noteServer()
+		if err := a.locate(ctx); err != nil {
+			return err
+		}
 	}
-	return nil
+	return a.openSheet(ctx, open)
 }
 
 // createSet is the set as EC2 is to be asked for it, without the coordinates
@@ -170,7 +176,7 @@ func (a *attempt) open(ctx context.Context, open *undo) error {
 func (a *attempt) createSet() CreateSet {
 	return CreateSet{
 		Volumes: a.volumes, Attached: a.attached, Description: a.description, Tags: a.createTags(),
-		AllFrozen: a.Plan.everythingFrozen(),
+		AllFrozen: a.Plan.EverythingFrozen(),
 	}
 }
 
@@ -198,6 +204,9 @@ func (a *attempt) beforeTry(ctx context.Context, try int) error {
 		if err != nil {
 			return cannotFlush(ctx, err)
 		}
+	}
+	if err := a.stopApplier(ctx, try); err != nil {
+		return err
 	}
 	if a.job.Lease != nil {
 		if err := a.stage("lease", func() error { return a.job.Lease.Cover(ctx, a.windowLength()) }); err != nil {
@@ -238,10 +247,26 @@ func (a *attempt) beforeTry(ctx context.Context, try int) error {
 	if err != nil {
 		return cannotFlush(ctx, err)
 	}
-	if err := a.stage("ready", func() error { return a.session.Ready(ctx, a.Plan.MaxHold) }); err != nil {
+	err = a.stage("ready", func() error { return a.session.Ready(ctx, a.Plan.MaxHold) })
+	a.noteServer()
+	if err != nil {
 		return err
 	}
 	return a.guardReady(ctx)
+}
+
+// noteServer puts into the result what the session knows of its server, what
+// was killed for it included: that stays true however the run ends.
+func (a *attempt) noteServer() {
+	server := a.withKilled(a.session.Server())
+	server.LocationTrusted = a.trusted
+	a.result.MySQL = &server
+}
+
+// withKilled adds what earlier sessions of the run have killed.
+func (a *attempt) withKilled(m messages.MySQL) messages.MySQL {
+	m.Killed = append(slices.Clone(a.killed), m.Killed...)
+	return m
 }
 
 func cannotFlush(ctx context.Context, err error) error {

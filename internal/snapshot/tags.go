@@ -22,9 +22,14 @@ const (
 	TagBinlog      = "stillpoint:binlog"
 	TagGTID        = "stillpoint:gtid"
 	TagGTIDOmitted = "stillpoint:gtid-omitted"
-	TagVolumeID    = "stillpoint:volume-id"
-	TagDevice      = "stillpoint:device"
-	TagMount       = "stillpoint:mount"
+	// TagSource, TagSourceBinlog and TagSourceGTID are a replica's: its source, how
+	// far that one's binlog was executed, and the GTID set of that where it is another one.
+	TagSource       = "stillpoint:source"
+	TagSourceBinlog = "stillpoint:source-binlog"
+	TagSourceGTID   = "stillpoint:source-gtid"
+	TagVolumeID     = "stillpoint:volume-id"
+	TagDevice       = "stillpoint:device"
+	TagMount        = "stillpoint:mount"
 
 	// Unverified is the value of TagConsistency and TagStatus until the verdict.
 	Unverified = "unverified"
@@ -64,6 +69,7 @@ func (a *attempt) createTags() map[string]string {
 			t[TagBinlog] = m.BinlogFile + ":" + strconv.FormatUint(m.BinlogPosition, 10)
 		}
 		addGTID(t, m.GTID)
+		addSource(t, m)
 	}
 	return t
 }
@@ -81,6 +87,28 @@ func addGTID(t map[string]string, gtid string) {
 		}
 	default:
 		t[TagGTIDOmitted] = "true"
+	}
+}
+
+// addSource tags a replica's coordinates; of several sources only the first one's.
+func addSource(t map[string]string, m *messages.MySQL) {
+	r := m.Replica
+	if r == nil {
+		return
+	}
+	set := func(key, value string) {
+		if value != "" && len(value) <= tagValue {
+			t[key] = value
+		}
+	}
+	if r.SourceHost != "" {
+		set(TagSource, r.SourceHost+":"+strconv.Itoa(int(r.SourcePort)))
+	}
+	if r.ExecutedFile != "" {
+		set(TagSourceBinlog, r.ExecutedFile+":"+strconv.FormatUint(r.ExecutedPosition, 10))
+	}
+	if r.GTID != m.GTID {
+		set(TagSourceGTID, r.GTID)
 	}
 }
 

@@ -134,7 +134,7 @@ func show(ctx context.Context, s *scene.Scene, picture string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("   %s on %s, MariaDB up after %s\n", r.Volumes[0].ID, r.Volumes[0].Mount, r.MariaDB.StartedIn().Round(time.Millisecond))
+	fmt.Printf("   %s on %s, the server up after %s\n", r.Volumes[0].ID, r.Volumes[0].Mount, r.Server.StartedIn().Round(time.Millisecond))
 	if err := s.Load.Stop(); err != nil {
 		return fmt.Errorf("a writer failed: %w", err)
 	}

@@ -88,7 +88,7 @@ func TestRefusals(t *testing.T) {
 			"--state-dir", filepath.Join(s.Dir, "state2"), "--runtime-dir", filepath.Join(s.Dir, "run2")}, more...)
 	}
 	wrong := filepath.Join(s.Dir, "wrong.cnf")
-	if err := os.WriteFile(wrong, []byte("[client]\nuser=stillpoint\npassword=\"not-the-password\"\nsocket="+s.MariaDB.Socket()+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(wrong, []byte("[client]\nuser=stillpoint\npassword=\"not-the-password\"\nsocket="+s.Server.Socket()+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	loose := filepath.Join(s.Dir, "loose.yaml")

@@ -15,7 +15,7 @@ import (
 // returned function is called or the test ends.
 func lockTable(t *testing.T, ctx context.Context, s *scene.Scene, table string) (unlock func()) {
 	t.Helper()
-	c, err := s.MariaDB.DB().Conn(ctx)
+	c, err := s.Server.DB().Conn(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestLockThatCannotBeHad(t *testing.T) {
 	w := work(t, ctx, s)
 	loaded(t, ctx, s)
 	// A table of its own: the load does not want it, so only our lock request can stop the load.
-	if _, err := s.MariaDB.DB().ExecContext(ctx, "CREATE TABLE "+rig.Schema+".elsewhere (id INT PRIMARY KEY) ENGINE=InnoDB"); err != nil {
+	if _, err := s.Server.DB().ExecContext(ctx, "CREATE TABLE "+rig.Schema+".elsewhere (id INT PRIMARY KEY) ENGINE=InnoDB"); err != nil {
 		t.Fatal(err)
 	}
 	unlock := lockTable(t, ctx, s, "elsewhere")
@@ -54,7 +54,7 @@ func TestLockThatCannotBeHad(t *testing.T) {
 		t.Errorf("%d snapshots", n)
 	}
 	var queued int
-	if err := s.MariaDB.DB().QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.processlist WHERE user='stillpoint'").Scan(&queued); err != nil {
+	if err := s.Server.DB().QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.processlist WHERE user='stillpoint'").Scan(&queued); err != nil {
 		t.Fatal(err)
 	}
 	if queued != 0 {
@@ -88,7 +88,7 @@ func TestSessionKilledInsideTheWindow(t *testing.T) {
 	work(t, ctx, s)
 	loaded(t, ctx, s)
 	inWindow(t, ctx, s, "admin", time.Second)
-	rows, err := s.MariaDB.DB().QueryContext(ctx, "SELECT id FROM information_schema.processlist WHERE user='stillpoint'")
+	rows, err := s.Server.DB().QueryContext(ctx, "SELECT id FROM information_schema.processlist WHERE user='stillpoint'")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestSessionKilledInsideTheWindow(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, id := range ids {
-		if _, err := s.MariaDB.DB().ExecContext(ctx, "KILL "+id); err != nil {
+		if _, err := s.Server.DB().ExecContext(ctx, "KILL "+id); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -127,10 +127,10 @@ func TestStopOfARequest(t *testing.T) {
 // Exit code 130 says that a run by hand was interrupted before anything was held.
 func TestInterruptedByHand(t *testing.T) {
 	ctx, s := set(t, scene.Config{MySQLYAML: "lock_tries: 1000\nlock_timeout: 100ms\nlock_sleep: 100ms"})
-	if _, err := s.MariaDB.DB().ExecContext(ctx, "CREATE DATABASE IF NOT EXISTS mine"); err != nil {
+	if _, err := s.Server.DB().ExecContext(ctx, "CREATE DATABASE IF NOT EXISTS mine"); err != nil {
 		t.Fatal(err)
 	}
-	c, err := s.MariaDB.DB().Conn(ctx)
+	c, err := s.Server.DB().Conn(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"syscall"
 	"time"
-
-	"stillpoint/test/rig"
 )
 
 // freeze and thaw do what an administrator does by hand.
@@ -38,40 +36,29 @@ func stillFrozen(mount string) error {
 }
 
 // killDatabase ends the server as the OOM killer would; where the volume is frozen it goes when that is thawed.
-func (b *bench) killDatabase() error { return b.s.MariaDB.Kill() }
+func (b *bench) killDatabase() error { return b.s.Server.Kill() }
 
 // stopDatabase asks the server to stop, as a service manager does, and does not wait.
 func (b *bench) stopDatabase() error {
-	return syscall.Kill(b.s.MariaDB.PID(), syscall.SIGTERM)
+	return syscall.Kill(b.s.Server.PID(), syscall.SIGTERM)
 }
 
 // startDatabase starts the server again on what is there, and the load with it.
 func (b *bench) startDatabase() error {
 	ctx, cancel := context.WithTimeout(b.ctx, 40*time.Second)
 	defer cancel()
-	_ = b.s.MariaDB.Wait(ctx) // it was killed, or told to stop
-	_ = b.s.Load.Stop()       // its connections are gone
-	var err error
-	b.s.MariaDB, err = rig.StartMariaDB(b.ctx, rig.MariaDBConfig{
-		Datadir: filepath.Join(b.s.Volumes[0].Mount, "mysql"), RunDir: filepath.Join(b.s.Dir, "run-db"), ServerID: 1,
-	})
-	if err != nil {
+	_ = b.s.Server.Wait(ctx) // it was killed, or told to stop
+	_ = b.s.Load.Stop()      // its connections are gone
+	if err := b.s.StartServer(b.ctx); err != nil {
 		return err
 	}
-	b.s.Defer("MariaDB", b.s.MariaDB.Stop)
-	b.s.Load, err = rig.StartLoad(context.WithoutCancel(b.ctx), b.s.MariaDB, rig.LoadConfig{Writers: b.s.Config.Writers, Pause: b.s.Config.Pause})
-	if err != nil {
-		return err
-	}
-	load := b.s.Load
-	b.s.Defer("the load", func(context.Context) error { _ = load.Stop(); return nil })
-	return nil
+	return b.s.StartLoad(b.ctx)
 }
 
 // purge drops the binlogs of earlier cells, which would fill the volume.
 func (b *bench) purge() error {
 	for _, statement := range []string{"FLUSH BINARY LOGS", "PURGE BINARY LOGS BEFORE NOW()"} {
-		if _, err := b.s.MariaDB.DB().ExecContext(b.ctx, statement); err != nil {
+		if _, err := b.s.Server.DB().ExecContext(b.ctx, statement); err != nil {
 			return fmt.Errorf("cannot %s: %w", statement, err)
 		}
 	}
@@ -80,7 +67,7 @@ func (b *bench) purge() error {
 
 // killSessions ends every session of the worker's user, as an administrator does.
 func (b *bench) killSessions() (err error) {
-	db := b.s.MariaDB.DB()
+	db := b.s.Server.DB()
 	rows, err := db.QueryContext(b.ctx, "SELECT id FROM information_schema.processlist WHERE user='stillpoint'")
 	if err != nil {
 		return err

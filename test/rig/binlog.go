@@ -12,17 +12,25 @@ import (
 	"strings"
 )
 
-// Of the binlog's format (MariaDB's log_event.h): every file begins with four
+// Of the binlog's format (MariaDB's log_event.h; MySQL's is the same in this): every file begins with four
 // bytes of magic, every event with a header of 19 bytes, of which the fifth is
 // the type and those from the tenth on are the length, little-endian.
 const (
-	binlogMagic      = "\xfebin"
-	eventHeaderSize  = 19
-	eventTypeAt      = 4
-	eventLengthAt    = 9
-	eventStop        = 3
-	eventRotate      = 4
-	eventFormat      = 15
+	binlogMagic     = "\xfebin"
+	eventHeaderSize = 19
+	eventTypeAt     = 4
+	eventLengthAt   = 9
+	eventQuery      = 2
+	eventStop       = 3
+	eventRotate     = 4
+	eventFormat     = 15
+	eventXID        = 16
+	// Of MySQL alone (libs/mysql/binlog/event/binlog_event.h).
+	eventMySQLGTID     = 33
+	eventAnonymousGTID = 34
+	eventPreviousGTIDs = 35
+	eventTaggedGTID    = 42
+	// Of MariaDB alone.
 	eventCheckpoint  = 161
 	eventGTID        = 162
 	eventGTIDList    = 163
@@ -38,9 +46,14 @@ type binlogEvent struct {
 // between tells whether the event stands outside transactions or begins one, so
 // that a replay can end before it.
 func (e binlogEvent) between() bool {
-	return slices.Contains([]byte{
-		eventStop, eventRotate, eventFormat, eventCheckpoint, eventGTID, eventGTIDList, eventStartCipher,
+	return e.begins() || slices.Contains([]byte{
+		eventStop, eventRotate, eventFormat, eventPreviousGTIDs, eventCheckpoint, eventGTIDList, eventStartCipher,
 	}, e.kind)
+}
+
+// begins tells whether the event begins a transaction.
+func (e binlogEvent) begins() bool {
+	return slices.Contains([]byte{eventMySQLGTID, eventAnonymousGTID, eventTaggedGTID, eventGTID}, e.kind)
 }
 
 // readEvents lists the events of a binlog up to the first that is not all there,

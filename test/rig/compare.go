@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-sql-driver/mysql"
 )
 
 // wordsMax is how many differences of a table are put in words.
@@ -39,6 +41,11 @@ func (d Diff) Equal() bool {
 	return len(d.Tables) > 0 && !slices.ContainsFunc(d.Tables, func(t TableDiff) bool { return !t.Equal() })
 }
 
+// Only is the part about the tables that keep wants.
+func (d Diff) Only(keep func(table string) bool) Diff {
+	return Diff{slices.DeleteFunc(slices.Clone(d.Tables), func(t TableDiff) bool { return !keep(t.Table) })}
+}
+
 // Rows counts the rows of the first server.
 func (d Diff) Rows() int64 {
 	var rows int64
@@ -65,7 +72,8 @@ func (d Diff) String() string {
 
 // Compare compares the definition and all rows of every table of the load's
 // schema, in the order of the primary keys. Nobody may write to either meanwhile.
-// Differences are in the Diff; an error means that it could not compare.
+// Differences are in the Diff, and so is a table that a server refuses to read,
+// as a damaged one; an error means that it could not compare.
 func Compare(ctx context.Context, first, second *Server) (Diff, error) {
 	var all []string
 	has := make([][]string, 2)
@@ -86,7 +94,10 @@ func Compare(ctx context.Context, first, second *Server) (Diff, error) {
 			diff.Tables = append(diff.Tables, TableDiff{Table: name, Words: []string{"the second has no such table"}})
 		default:
 			table, err := compareTable(ctx, first, second, name)
-			if err != nil {
+			var refusal *mysql.MySQLError
+			if errors.As(err, &refusal) {
+				table.Words = append(table.Words, err.Error())
+			} else if err != nil {
 				return diff, fmt.Errorf("cannot compare the table %s: %w", name, err)
 			}
 			diff.Tables = append(diff.Tables, table)

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
-
-// journalOrder is the order in which a writer's round reaches the tables.
-var journalOrder = []string{"ledger", "document", "journal_myisam", "journal_aria"}
 
 // CheckInvariants checks what must hold on the load's data at every instant at
 // which no statement is half-done, without another server to compare with: no
@@ -15,12 +13,17 @@ var journalOrder = []string{"ledger", "document", "journal_myisam", "journal_ari
 // has a gap, and no writer's round is in a later table but not in an earlier one,
 // or more than one round behind. The last holds across engines and shows tables
 // that were caught at different times. The load must be stopped or locked out.
-func CheckInvariants(ctx context.Context, s *Server) error {
+// Tables are those to look at; none means all that there are.
+func CheckInvariants(ctx context.Context, s *Server, tables ...string) error {
+	order, err := roundOrder(ctx, s, tables)
+	if err != nil {
+		return err
+	}
 	checks := []struct{ what, query string }{
 		{"accounts hold another sum than they began with",
 			fmt.Sprintf("SELECT 'all', SUM(balance) - COUNT(*) * %d AS n FROM %s.account HAVING n <> 0 OR n IS NULL", initialBalance, Schema)},
 	}
-	for _, table := range journalOrder {
+	for _, table := range order {
 		checks = append(checks, struct{ what, query string }{table + ": payloads do not fit their checksum",
 			fmt.Sprintf("SELECT writer, COUNT(*) FROM %s.%s WHERE CRC32(payload) <> crc GROUP BY writer", Schema, table)})
 		if table != "document" {
@@ -32,8 +35,8 @@ func CheckInvariants(ctx context.Context, s *Server) error {
 	for _, check := range checks {
 		failures = append(failures, none(ctx, s, check.what, check.query))
 	}
-	for i, earlier := range journalOrder {
-		for _, later := range journalOrder[i+1:] {
+	for i, earlier := range order {
+		for _, later := range order[i+1:] {
 			query := fmt.Sprintf(`SELECT e.writer, COALESCE(l.seq, 0) - e.seq AS n
 				FROM (SELECT writer, MAX(seq) AS seq FROM %[1]s.%[2]s GROUP BY writer) e
 				LEFT JOIN (SELECT writer, MAX(seq) AS seq FROM %[1]s.%[3]s GROUP BY writer) l USING (writer)
@@ -45,6 +48,26 @@ func CheckInvariants(ctx context.Context, s *Server) error {
 		return fmt.Errorf("cannot confirm the load's invariants: %w", err)
 	}
 	return nil
+}
+
+// roundOrder is the order in which a writer's round reaches the tables: those of
+// InnoDB, then the journals in the order of the load's.
+func roundOrder(ctx context.Context, s *Server, tables []string) ([]string, error) {
+	names, err := tableNames(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("cannot find a table in %s", Schema)
+	}
+	order := []string{"ledger", "document"}
+	for _, engine := range s.flavor.Journals() {
+		table := JournalTable(engine)
+		if slices.Contains(names, table) && (len(tables) == 0 || slices.Contains(tables, table)) {
+			order = append(order, table)
+		}
+	}
+	return order, nil
 }
 
 // none returns an error unless the query, of a writer and a number, is empty.
@@ -77,14 +100,20 @@ func none(ctx context.Context, s *Server, what, query string) error {
 // answer but a plain OK is an error that quotes it, a warning such as a table
 // that was not closed included. Start the server with NoRepair, or it may have
 // repaired what was damaged before this looks; Complaints tells of that too.
-func CheckTables(ctx context.Context, s *Server) error {
+// Tables are those to look at; none means all that there are.
+func CheckTables(ctx context.Context, s *Server, tables ...string) error {
 	names, err := tableNames(ctx, s)
 	if err != nil {
 		return err
 	}
+	if len(names) == 0 {
+		return fmt.Errorf("cannot find a table in %s", Schema)
+	}
 	var failures []error
 	for _, name := range names {
-		failures = append(failures, checkTable(ctx, s, name))
+		if len(tables) == 0 || slices.Contains(tables, name) {
+			failures = append(failures, checkTable(ctx, s, name))
+		}
 	}
 	return errors.Join(failures...)
 }

@@ -23,6 +23,10 @@ type LoadConfig struct {
 	Keep int
 	// Pause is the rest of each writer between two rounds. Zero means none.
 	Pause time.Duration
+	// Journals are the engines without transactions that have a table in the load,
+	// such as "MyISAM". Nil means all of the server's (Flavor.Journals), an empty
+	// slice none: then every table is InnoDB's.
+	Journals []string
 	// Seed varies the contents. Loads of equal seed write equal rows.
 	Seed uint64
 	// StopPatience bounds how long Stop waits for a writer to end its round before
@@ -34,8 +38,8 @@ type LoadConfig struct {
 //
 // Every round of a writer carries a sequence number and consists of: a transfer
 // (two accounts and the ledger in one InnoDB transaction), a document (InnoDB,
-// one statement), and then for MyISAM and after it for Aria an insert, an update
-// of an older row to another length, and a delete of a row that is too old.
+// one statement), and then for each of the journals in their order an insert, an
+// update of an older row to another length, and a delete of a row that is too old.
 type Load struct {
 	db      *sql.DB
 	writers []*writer
@@ -68,7 +72,10 @@ func startLoad(ctx context.Context, server *Server, config LoadConfig) (*Load, e
 	if config.Writers < 0 || config.Accounts < 2 || config.Keep < 1 {
 		return nil, fmt.Errorf("%d writers, %d accounts and %d rows to keep are no load", config.Writers, config.Accounts, config.Keep)
 	}
-	if err := createSchema(ctx, server.db, config.Accounts); err != nil {
+	if config.Journals == nil {
+		config.Journals = server.flavor.Journals()
+	}
+	if err := createSchema(ctx, server.db, config.Accounts, config.Journals); err != nil {
 		return nil, err
 	}
 	db, err := server.open(Schema)

@@ -13,24 +13,24 @@ import (
 
 // Replay brings the load's schema of a fresh server to the state that the source
 // had at binlogFile:position: it runs the source's binlogs, from the very first
-// one on, through mariadb-binlog and the mariadb client. The position has to lie
-// between two transactions. The source may be running, under load, stopped or
-// killed; its files are read from its data directory. The other server must not
-// have the schema yet; it writes no binlog of this, and its other databases are
-// left alone.
-func Replay(ctx context.Context, source *Server, binlogFile string, position int64, into *Server) error {
-	if err := replay(ctx, source.config.Datadir, binlogFile, position, into); err != nil {
-		return fmt.Errorf("cannot replay %s up to %s:%d: %w", source.config.Datadir, binlogFile, position, err)
+// one on, through the flavor's own reader of binlogs and the mariadb client,
+// which speaks to both. The position has to lie between two transactions. The
+// source may be running, under load, stopped or killed; its files are read from
+// where they are. The other server is of the same flavor and must not have the
+// schema yet; it writes no binlog of this, and its other databases are left alone.
+func Replay(ctx context.Context, source *Server, until Position, into *Server) error {
+	if err := replay(ctx, source.config.BinlogDir, until, into); err != nil {
+		return fmt.Errorf("cannot replay %s up to %s: %w", source, until, err)
 	}
 	return nil
 }
 
-func replay(ctx context.Context, datadir, binlogFile string, position int64, into *Server) (err error) {
-	paths, err := binlogsUntil(datadir, binlogFile)
+func replay(ctx context.Context, dir string, until Position, into *Server) (err error) {
+	paths, err := binlogsUntil(dir, until.File)
 	if err != nil {
 		return err
 	}
-	if err := checkPosition(filepath.Join(datadir, binlogFile), position); err != nil {
+	if err := checkPosition(filepath.Join(dir, until.File), until.Offset); err != nil {
 		return err
 	}
 	var present int
@@ -51,7 +51,7 @@ func replay(ctx context.Context, datadir, binlogFile string, position int64, int
 		return err
 	}
 	defer func() { err = errors.Join(err, into.setFlush(context.WithoutCancel(ctx), flush)) }()
-	return pipeBinlogs(ctx, paths, position, into)
+	return pipeBinlogs(ctx, paths, until.Offset, into)
 }
 
 func (s *Server) setFlush(ctx context.Context, value string) error {
@@ -61,9 +61,9 @@ func (s *Server) setFlush(ctx context.Context, value string) error {
 	return nil
 }
 
-// pipeBinlogs runs mariadb-binlog | mariadb and returns once both have ended.
+// pipeBinlogs runs the reader of binlogs | mariadb and returns once both have ended.
 func pipeBinlogs(ctx context.Context, paths []string, position int64, into *Server) error {
-	reader, err := lookTool("mariadb-binlog")
+	reader, err := into.dialect.binlogReader()
 	if err != nil {
 		return err
 	}
@@ -73,10 +73,11 @@ func pipeBinlogs(ctx context.Context, paths []string, position int64, into *Serv
 	}
 	// The position counts for the last file only. GTID and transaction events
 	// pass the choice of the database, row events by the table's.
-	read := exec.Command(reader, append([]string{
+	options := append([]string{
 		"--no-defaults", "--disable-log-bin", "--database=" + Schema,
 		"--stop-position=" + strconv.FormatInt(position, 10),
-	}, paths...)...)
+	}, into.dialect.replay...)
+	read := exec.Command(reader, append(options, paths...)...)
 	apply := exec.Command(client,
 		"--no-defaults", "--protocol=socket", "--socket="+into.socket, "--user=root",
 		"--binary-mode", "--batch", "--max-allowed-packet=1G")
@@ -108,7 +109,7 @@ func pipeBinlogs(ctx context.Context, paths []string, position int64, into *Serv
 	if readErr == nil {
 		<-reading.done
 		if reading.err != nil || readSays.Len() > 0 {
-			readErr = fmt.Errorf("cannot read the binlogs: mariadb-binlog: %w%s", orSaid(reading.err), quoteOutput(readSays.String()))
+			readErr = fmt.Errorf("cannot read the binlogs: %s: %w%s", filepath.Base(reader), orSaid(reading.err), quoteOutput(readSays.String()))
 		}
 	}
 	<-applying.done

@@ -13,15 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// position reads file and position of the binlog.
-func position(t *testing.T, conn *sql.Conn) (file string, at int64) {
+func position(t *testing.T, s *Server) Position {
 	t.Helper()
-	var do, ignore string
-	row := conn.QueryRowContext(t.Context(), "SHOW MASTER STATUS")
-	if err := row.Scan(&file, &at, &do, &ignore); err != nil {
+	p, err := s.Position(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
-	return file, at
+	return p
 }
 
 func mustExec(t *testing.T, conn interface {
@@ -48,10 +46,14 @@ func compare(t *testing.T, first, second *Server) Diff {
 // going on before and after it, and shows that a replay up to
 // the lock's position is exactly what the copy holds, and one beside it is not.
 func TestReplayProvesACopy(t *testing.T) {
+	each(t, replayProvesACopy)
+}
+
+func replayProvesACopy(t *testing.T, flavor Flavor) {
 	dir, stack := requireRig(t)
 	ctx := t.Context()
 	image, volume := makeVolume(t, dir, stack)
-	source := startServer(t, stack, MariaDBConfig{
+	source := startServer(t, stack, flavor, ServerConfig{
 		Datadir: filepath.Join(volume, "data"), RunDir: filepath.Join(dir, "run"), ServerID: 7,
 		// Several files, so that the position's count from the last one is tested.
 		Options: []string{"--max-binlog-size=4M"},
@@ -74,7 +76,7 @@ func TestReplayProvesACopy(t *testing.T) {
 	load.ResetStalls()
 	locked := time.Now()
 	mustExec(t, lock, "FLUSH LOCAL TABLES WITH READ LOCK")
-	file, at := position(t, lock)
+	at := position(t, source)
 	syncVolume(t, volume)
 	clone := filepath.Join(filepath.Dir(image), "clone.img")
 	if err := runTool(ctx, "cp", "--reflink=always", image, clone); err != nil {
@@ -85,8 +87,8 @@ func TestReplayProvesACopy(t *testing.T) {
 	if during := load.Stats(); during.Longest.Duration < 250*time.Millisecond {
 		t.Errorf("the longest stall is %v while all are locked out", during.Longest)
 	}
-	if fileNow, atNow := position(t, lock); fileNow != file || atNow != at {
-		t.Errorf("the position moved under the lock from %s:%d to %s:%d", file, at, fileNow, atNow)
+	if now := position(t, source); now != at {
+		t.Errorf("the position moved under the lock from %s to %s", at, now)
 	}
 	mustExec(t, lock, "UNLOCK TABLES")
 	held := time.Since(locked)
@@ -111,7 +113,14 @@ func TestReplayProvesACopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	stack.Add("the clone", func(context.Context) error { return Unmount(second) })
-	restored := startServer(t, stack, MariaDBConfig{Datadir: filepath.Join(second, "data"), RunDir: filepath.Join(dir, "run2"), ServerID: 8, NoRepair: true})
+	end, err := BinlogEnd(filepath.Join(second, "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := source.TransactionsBetween(at, end); err != nil || n != 0 {
+		t.Errorf("the copy's binlog ends at %s, %d transactions after %s: %v", end, n, at, err)
+	}
+	restored := startServer(t, stack, flavor, ServerConfig{Datadir: filepath.Join(second, "data"), RunDir: filepath.Join(dir, "run2"), ServerID: 8, NoRepair: true})
 	for _, s := range []error{CheckTables(ctx, restored), CheckInvariants(ctx, restored)} {
 		if s != nil {
 			t.Error(s)
@@ -121,11 +130,11 @@ func TestReplayProvesACopy(t *testing.T) {
 		t.Errorf("complaints: %q", complaints)
 	}
 
-	replayed := replayTo(t, stack, source, file, at, filepath.Join(dir, "r1"))
+	replayed := replayTo(t, stack, source, at, filepath.Join(dir, "r1"))
 	if diff := compare(t, restored, replayed); !diff.Equal() {
 		t.Error("the copy is not what the binlog says")
 	}
-	if err := Replay(ctx, source, file, at, replayed); err == nil {
+	if err := Replay(ctx, source, at, replayed); err == nil {
 		t.Error("a replay on a server that is not fresh was accepted")
 	}
 	mustExec(t, replayed.DB(), "UPDATE rig.journal_myisam SET payload = SUBSTRING(payload, 2) ORDER BY writer, seq LIMIT 1")
@@ -138,19 +147,23 @@ func TestReplayProvesACopy(t *testing.T) {
 		t.Errorf("a payload changed by hand was not found: %v", err)
 	}
 
-	before, after := neighbours(t, filepath.Join(source.Datadir(), file), at)
+	before, after := neighbours(t, filepath.Join(source.Datadir(), at.File), at.Offset)
 	for name, beside := range map[string]int64{"before": before, "after": after} {
 		if beside == 0 {
-			t.Logf("no transaction %s %d in this file", name, at)
+			t.Logf("no transaction %s %s in this file", name, at)
 			continue
 		}
-		other := replayTo(t, stack, source, file, beside, filepath.Join(dir, name))
+		there := Position{at.File, beside}
+		if n, err := source.TransactionsBetween(at, there); err != nil || n != map[string]int{"before": -1, "after": 1}[name] {
+			t.Errorf("%d transactions from %s to %s: %v", n, at, there, err)
+		}
+		other := replayTo(t, stack, source, there, filepath.Join(dir, name))
 		if diff := compare(t, restored, other); diff.Equal() {
-			t.Errorf("a replay to %d, one transaction %s %d, was not told apart", beside, name, at)
+			t.Errorf("a replay to %s, one transaction %s %s, was not told apart", there, name, at)
 		}
 	}
-	for _, wrong := range []int64{at + 1, at - 1, at + 1<<40} {
-		if err := Replay(ctx, source, file, wrong, replayed); err == nil || !strings.Contains(err.Error(), "cannot stop at") {
+	for _, wrong := range []int64{at.Offset + 1, at.Offset - 1, at.Offset + 1<<40} {
+		if err := Replay(ctx, source, Position{at.File, wrong}, replayed); err == nil || !strings.Contains(err.Error(), "cannot stop at") {
 			t.Errorf("a replay to %d was accepted: %v", wrong, err)
 		}
 	}
@@ -169,19 +182,23 @@ func syncVolume(t *testing.T, mounted string) {
 	}
 }
 
-func replayTo(t *testing.T, stack *Stack, source *Server, file string, at int64, dir string) *Server {
+func replayTo(t *testing.T, stack *Stack, source *Server, at Position, dir string) *Server {
 	t.Helper()
-	into := startServer(t, stack, MariaDBConfig{Datadir: filepath.Join(dir, "data"), RunDir: dir, ServerID: 9, GTIDStrict: true})
+	config := ServerConfig{Datadir: filepath.Join(dir, "data"), RunDir: dir, ServerID: 9}
+	if source.Flavor() == MariaDB {
+		config.Options = []string{"--gtid-strict-mode=ON"}
+	}
+	into := startServer(t, stack, source.Flavor(), config)
 	begun := time.Now()
-	if err := Replay(t.Context(), source, file, at, into); err != nil {
+	if err := Replay(t.Context(), source, at, into); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("replayed up to %s:%d in %s", file, at, time.Since(begun).Round(time.Millisecond))
+	t.Logf("replayed up to %s in %s", at, time.Since(begun).Round(time.Millisecond))
 	return into
 }
 
-// neighbours returns the ends of the transactions before and after the position,
-// or zero for one that is in another file.
+// neighbours returns where the transactions before and after the position begin and end, which
+// is one transaction beside it; zero for one that is in another file.
 func neighbours(t *testing.T, path string, at int64) (before, after int64) {
 	t.Helper()
 	events, err := readEvents(path)
@@ -189,7 +206,7 @@ func neighbours(t *testing.T, path string, at int64) (before, after int64) {
 		t.Fatal(err)
 	}
 	for _, event := range events {
-		if event.kind != eventGTID {
+		if !event.begins() {
 			continue
 		}
 		if event.begin < at {
@@ -202,10 +219,14 @@ func neighbours(t *testing.T, path string, at int64) (before, after int64) {
 }
 
 func TestCheckTablesFindsATruncatedTable(t *testing.T) {
+	each(t, checkTablesFindsATruncatedTable)
+}
+
+func checkTablesFindsATruncatedTable(t *testing.T, flavor Flavor) {
 	dir, stack := requireRig(t)
 	ctx := t.Context()
-	config := MariaDBConfig{Datadir: filepath.Join(dir, "data"), RunDir: filepath.Join(dir, "run"), TCP: true, NoRepair: true}
-	server := startServer(t, stack, config)
+	config := ServerConfig{Datadir: filepath.Join(dir, "data"), RunDir: filepath.Join(dir, "run"), TCP: true, NoRepair: true}
+	server := startServer(t, stack, flavor, config)
 	if !strings.HasPrefix(server.Address(), "127.0.0.1:") {
 		t.Errorf("address %q", server.Address())
 	}
@@ -225,7 +246,7 @@ func TestCheckTablesFindsATruncatedTable(t *testing.T) {
 	if err := os.Truncate(data, info.Size()-200); err != nil {
 		t.Fatal(err)
 	}
-	server = startServer(t, stack, config)
+	server = startServer(t, stack, flavor, config)
 	err = CheckTables(ctx, server)
 	if err == nil || !strings.Contains(err.Error(), "journal_myisam") || strings.Contains(err.Error(), "journal_aria") {
 		t.Errorf("a truncated table was not found: %v", err)
@@ -234,10 +255,14 @@ func TestCheckTablesFindsATruncatedTable(t *testing.T) {
 }
 
 func TestWritersReportAKilledServerAndGoOnLater(t *testing.T) {
+	each(t, writersReportAKilledServerAndGoOnLater)
+}
+
+func writersReportAKilledServerAndGoOnLater(t *testing.T, flavor Flavor) {
 	dir, stack := requireRig(t)
 	ctx := t.Context()
-	config := MariaDBConfig{Datadir: filepath.Join(dir, "data"), RunDir: filepath.Join(dir, "run")}
-	server := startServer(t, stack, config)
+	config := ServerConfig{Datadir: filepath.Join(dir, "data"), RunDir: filepath.Join(dir, "run")}
+	server := startServer(t, stack, flavor, config)
 	load, err := StartLoad(ctx, server, LoadConfig{Writers: 4, Keep: 20})
 	if err != nil {
 		t.Fatal(err)
@@ -257,7 +282,7 @@ func TestWritersReportAKilledServerAndGoOnLater(t *testing.T) {
 		t.Errorf("stopping a server that has ended: %v", err)
 	}
 
-	server = startServer(t, stack, config)
+	server = startServer(t, stack, flavor, config)
 	load, err = StartLoad(ctx, server, LoadConfig{Writers: 4, Keep: 20})
 	if err != nil {
 		t.Fatal(err)
@@ -271,24 +296,32 @@ func TestWritersReportAKilledServerAndGoOnLater(t *testing.T) {
 	}
 }
 
-func TestStartMariaDBSaysWhatIsWrong(t *testing.T) {
+func TestStartSaysWhatIsWrong(t *testing.T) {
+	each(t, startSaysWhatIsWrong)
+}
+
+func startSaysWhatIsWrong(t *testing.T, flavor Flavor) {
 	dir, _ := requireRig(t)
-	_, err := StartMariaDB(t.Context(), MariaDBConfig{
+	_, err := StartServer(t.Context(), flavor, ServerConfig{
 		Datadir: filepath.Join(dir, "data"), RunDir: filepath.Join(dir, "run"), Options: []string{"--no-such-option"},
 	})
 	if err == nil || !strings.Contains(err.Error(), "no-such-option") {
 		t.Errorf("error %v", err)
 	}
-	_, err = StartMariaDB(t.Context(), MariaDBConfig{Datadir: dir, RunDir: filepath.Join(dir, strings.Repeat("x", 100))})
+	_, err = StartServer(t.Context(), flavor, ServerConfig{Datadir: dir, RunDir: filepath.Join(dir, strings.Repeat("x", 100))})
 	if err == nil || !strings.Contains(err.Error(), "longer") {
 		t.Errorf("error %v", err)
 	}
 }
 
 func TestStopBoundsTheWaitForALock(t *testing.T) {
+	each(t, stopBoundsTheWaitForALock)
+}
+
+func stopBoundsTheWaitForALock(t *testing.T, flavor Flavor) {
 	dir, stack := requireRig(t)
 	ctx := t.Context()
-	server := startServer(t, stack, MariaDBConfig{Datadir: filepath.Join(dir, "data"), RunDir: filepath.Join(dir, "run")})
+	server := startServer(t, stack, flavor, ServerConfig{Datadir: filepath.Join(dir, "data"), RunDir: filepath.Join(dir, "run")})
 	load, err := StartLoad(ctx, server, LoadConfig{Writers: 2, StopPatience: 300 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)

@@ -84,13 +84,26 @@ func makeVolume(t *testing.T, dir string, stack *Stack) (image, mounted string) 
 	return image, mounted
 }
 
-func startServer(t *testing.T, stack *Stack, config MariaDBConfig) *Server {
+// each runs a test for every flavor.
+func each(t *testing.T, test func(t *testing.T, flavor Flavor)) {
 	t.Helper()
-	server, err := StartMariaDB(t.Context(), config)
+	for _, flavor := range Flavors {
+		t.Run(string(flavor), func(t *testing.T) {
+			if missing := flavor.Missing(); missing != "" {
+				t.Skipf("this machine lacks %s", missing)
+			}
+			test(t, flavor)
+		})
+	}
+}
+
+func startServer(t *testing.T, stack *Stack, flavor Flavor, config ServerConfig) *Server {
+	t.Helper()
+	server, err := StartServer(t.Context(), flavor, config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	stack.Add("the server on "+config.Datadir, server.Stop)
+	stack.Add("the server on "+config.Datadir, server.Discard)
 	t.Logf("%s started in %s", filepath.Base(config.Datadir), server.StartedIn().Round(time.Millisecond))
 	return server
 }
@@ -110,7 +123,7 @@ func victim(dir string) error {
 	if err := errors.Join(Format(ctx, image, "ext4"), Mount(ctx, image, mounted, "ext4", "loop")); err != nil {
 		return err
 	}
-	server, err := StartMariaDB(ctx, MariaDBConfig{Datadir: filepath.Join(mounted, "data"), RunDir: filepath.Join(dir, "run")})
+	server, err := StartMariaDB(ctx, ServerConfig{Datadir: filepath.Join(mounted, "data"), RunDir: filepath.Join(dir, "run")})
 	if err != nil {
 		return err
 	}

@@ -3,21 +3,28 @@ package rig
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/go-sql-driver/mysql"
 )
 
 // Schema is the database that the load writes to, and the only one that Replay,
 // Compare, CheckTables and CheckInvariants look at.
 const Schema = "rig"
 
+// errUnknownDatabase is the number of the servers' error.
+const errUnknownDatabase = 1049
+
 // initialBalance is what every account starts with.
 const initialBalance = 1000
 
-// tables are made in this order. A row's seq counts the rounds of its writer;
-// crc is the checksum of its payload. The journals alike hold single-row
-// statements outside transactions, in the engines that know none.
-var tables = []struct{ name, definition string }{
+// innoDBTables are made in this order. A row's seq counts the rounds of its
+// writer; crc is the checksum of its payload. The journals, made after them,
+// alike hold single-row statements outside transactions, in the engines that
+// know none.
+var innoDBTables = []struct{ name, definition string }{
 	{"account", `(
 		id INT NOT NULL PRIMARY KEY,
 		balance BIGINT NOT NULL
@@ -41,9 +48,10 @@ var tables = []struct{ name, definition string }{
 		PRIMARY KEY (writer, slot),
 		KEY (seq)
 	) ENGINE=InnoDB`},
-	{"journal_myisam", journalDefinition + " ENGINE=MyISAM"},
-	{"journal_aria", journalDefinition + " ENGINE=Aria TRANSACTIONAL=1"},
 }
+
+// JournalPrefix is how the names of the tables without transactions begin.
+const JournalPrefix = "journal_"
 
 const journalDefinition = `(
 		writer INT NOT NULL,
@@ -55,8 +63,24 @@ const journalDefinition = `(
 		KEY (crc)
 	)`
 
+// InnoDBTables are the names of the tables that know transactions.
+func InnoDBTables() []string {
+	var names []string
+	for _, table := range innoDBTables {
+		names = append(names, table.name)
+	}
+	return names
+}
+
+// JournalTable is the name of the table of an engine without transactions.
+func JournalTable(engine string) string { return JournalPrefix + strings.ToLower(engine) }
+
+// IsJournal tells whether a table of the schema knows no transactions. (Aria's
+// TRANSACTIONAL=1 means that a statement survives a crash, not that it rolls back.)
+func IsJournal(table string) bool { return strings.HasPrefix(table, JournalPrefix) }
+
 // createSchema makes what is missing of the schema and of its accounts.
-func createSchema(ctx context.Context, db *sql.DB, accounts int) error {
+func createSchema(ctx context.Context, db *sql.DB, accounts int, journals []string) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("cannot connect: %w", err)
@@ -65,8 +89,11 @@ func createSchema(ctx context.Context, db *sql.DB, accounts int) error {
 	// With a default database every statement carries the schema's name into the
 	// binlog, where Replay selects by it.
 	statements := []string{"CREATE DATABASE IF NOT EXISTS " + Schema, "USE " + Schema}
-	for _, table := range tables {
+	for _, table := range innoDBTables {
 		statements = append(statements, "CREATE TABLE IF NOT EXISTS "+table.name+" "+table.definition)
+	}
+	for _, engine := range journals {
+		statements = append(statements, "CREATE TABLE IF NOT EXISTS "+JournalTable(engine)+" "+journalDefinition+" ENGINE="+engine)
 	}
 	rows := make([]string, accounts)
 	for id := range rows {
@@ -81,9 +108,14 @@ func createSchema(ctx context.Context, db *sql.DB, accounts int) error {
 	return nil
 }
 
-// tableNames lists the tables that the server has in the schema, in order.
+// tableNames lists the tables that the server has in the schema, in order; none
+// where it does not have the schema.
 func tableNames(ctx context.Context, s *Server) ([]string, error) {
 	rows, err := s.db.QueryContext(ctx, "SHOW TABLES FROM "+Schema)
+	var refusal *mysql.MySQLError
+	if errors.As(err, &refusal) && refusal.Number == errUnknownDatabase {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the tables of %s: %w", Schema, err)
 	}
@@ -98,9 +130,6 @@ func tableNames(ctx context.Context, s *Server) ([]string, error) {
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("cannot list the tables of %s: %w", Schema, err)
-	}
-	if len(names) == 0 {
-		return nil, fmt.Errorf("cannot find a table in %s", Schema)
 	}
 	return names, nil
 }

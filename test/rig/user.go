@@ -9,16 +9,23 @@ import (
 )
 
 // CreateUser makes an account for the product, for the socket and for
-// 127.0.0.1, with the least rights that a quiesce needs on MariaDB: RELOAD,
-// PROCESS, BINLOG MONITOR and SLAVE MONITOR. An account that exists gets the new
-// password. The statements go to the binlog.
-func (s *Server) CreateUser(ctx context.Context, user, password string) error {
+// 127.0.0.1. It has the privileges named, such as "BACKUP_ADMIN ON *.*"; without
+// any those that a quiesce with FTWRL needs at the least. An account that exists
+// gets the new password. The statements go to the binlog.
+func (s *Server) CreateUser(ctx context.Context, user, password string, privileges ...string) error {
+	if len(privileges) == 0 {
+		privileges = s.dialect.privileges
+	}
 	for _, host := range []string{"localhost", "127.0.0.1"} {
 		account := quoteSQL(user) + "@" + quoteSQL(host)
-		for _, statement := range []string{
-			"CREATE OR REPLACE USER " + account + " IDENTIFIED BY " + quoteSQL(password),
-			"GRANT RELOAD, PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO " + account,
-		} {
+		var statements []string
+		for _, form := range s.dialect.account {
+			statements = append(statements, strings.NewReplacer("{account}", account, "{password}", quoteSQL(password)).Replace(form))
+		}
+		for _, privilege := range privileges {
+			statements = append(statements, "GRANT "+privilege+" TO "+account)
+		}
+		for _, statement := range statements {
 			if _, err := s.db.ExecContext(ctx, statement); err != nil {
 				return fmt.Errorf("cannot create the user %s at %s: %w", user, host, err)
 			}

@@ -11,6 +11,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
+	"strings"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -31,7 +33,8 @@ const (
 	errDeadlock         = 1213
 	errLockWaitTimeout  = 1205
 	errServerShutdown   = 1053
-	errConnectionKilled = 1927
+	errConnectionKilled = 1927 // MariaDB
+	errSessionKilled    = 3169 // MySQL
 )
 
 // ErrConnectionLost is in the error of a writer whose connection broke, as it
@@ -46,22 +49,24 @@ type writer struct {
 	seq    int64 // of the round under way
 	meter  meter
 	stmts  map[string]*sql.Stmt
+	// journals are the tables of the engines without transactions.
+	journals []string
 }
 
 // statements are those that a writer prepares, by their name in a Stall.
+// journalStatements are those for each of the journals, whose name is added.
 var statements = map[string]string{
 	"debit account":   "UPDATE account SET balance = balance - ? WHERE id = ?",
 	"credit account":  "UPDATE account SET balance = balance + ? WHERE id = ?",
 	"insert ledger":   "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?)",
 	"delete ledger":   "DELETE FROM ledger WHERE writer = ? AND seq = ?",
 	"upsert document": "REPLACE INTO document VALUES (?, ?, ?, ?, ?)",
+}
 
-	"insert journal_myisam": "INSERT INTO journal_myisam VALUES (?, ?, ?, ?, ?)",
-	"update journal_myisam": "UPDATE journal_myisam SET revision = ?, crc = ?, payload = ? WHERE writer = ? AND seq = ?",
-	"delete journal_myisam": "DELETE FROM journal_myisam WHERE writer = ? AND seq = ?",
-	"insert journal_aria":   "INSERT INTO journal_aria VALUES (?, ?, ?, ?, ?)",
-	"update journal_aria":   "UPDATE journal_aria SET revision = ?, crc = ?, payload = ? WHERE writer = ? AND seq = ?",
-	"delete journal_aria":   "DELETE FROM journal_aria WHERE writer = ? AND seq = ?",
+var journalStatements = map[string]string{
+	"insert ": "INSERT INTO {table} VALUES (?, ?, ?, ?, ?)",
+	"update ": "UPDATE {table} SET revision = ?, crc = ?, payload = ? WHERE writer = ? AND seq = ?",
+	"delete ": "DELETE FROM {table} WHERE writer = ? AND seq = ?",
 }
 
 // newWriter connects and finds out which round comes next.
@@ -71,6 +76,9 @@ func newWriter(ctx context.Context, db *sql.DB, number int, config LoadConfig) (
 		return nil, fmt.Errorf("cannot connect writer %d: %w", number, err)
 	}
 	w := &writer{number: number, config: config, conn: conn, stmts: map[string]*sql.Stmt{}}
+	for _, engine := range config.Journals {
+		w.journals = append(w.journals, JournalTable(engine))
+	}
 	w.meter.stats = WriterStats{Writer: number, Running: true}
 	if err := w.prepare(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot prepare writer %d: %w", number, err), conn.Close())
@@ -89,6 +97,13 @@ func (w *writer) prepare(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
+	for _, table := range w.journals {
+		for name, text := range journalStatements {
+			if w.stmts[name+table], err = w.conn.PrepareContext(ctx, strings.ReplaceAll(text, "{table}", table)); err != nil {
+				return fmt.Errorf("%s: %w", name+table, err)
+			}
+		}
+	}
 	return w.catchUp(ctx)
 }
 
@@ -96,7 +111,7 @@ func (w *writer) prepare(ctx context.Context) error {
 // midst has left undone, so that sequence numbers have no gaps.
 func (w *writer) catchUp(ctx context.Context) error {
 	last := map[string]int64{}
-	for _, table := range []string{"ledger", "document", "journal_myisam", "journal_aria"} {
+	for _, table := range append([]string{"ledger", "document"}, w.journals...) {
 		var seq int64
 		row := w.conn.QueryRowContext(ctx, "SELECT COALESCE(MAX(seq), 0) FROM "+table+" WHERE writer = ?", w.number)
 		if err := row.Scan(&seq); err != nil {
@@ -110,7 +125,7 @@ func (w *writer) catchUp(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, table := range []string{"journal_myisam", "journal_aria"} {
+	for _, table := range w.journals {
 		for seq := max(last[table], w.seq-int64(w.config.Keep)) + 1; seq <= w.seq; seq++ {
 			if err := w.append(ctx, table, seq); err != nil {
 				return err
@@ -128,7 +143,7 @@ func (w *writer) catchUp(ctx context.Context) error {
 func (w *writer) round(ctx context.Context) error {
 	w.seq++
 	steps := []func(context.Context) error{w.transfer, w.document}
-	for _, table := range []string{"journal_myisam", "journal_aria"} {
+	for _, table := range w.journals {
 		steps = append(steps,
 			func(ctx context.Context) error { return w.append(ctx, table, w.seq) },
 			func(ctx context.Context) error { return w.rewrite(ctx, table) },
@@ -166,7 +181,7 @@ func markLost(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &refusal) && (refusal.Number == errServerShutdown || refusal.Number == errConnectionKilled),
+	case errors.As(err, &refusal) && slices.Contains([]uint16{errServerShutdown, errConnectionKilled, errSessionKilled}, refusal.Number),
 		errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, sql.ErrConnDone),
 		errors.Is(err, io.EOF), errors.As(err, &network):
 		return fmt.Errorf("%w: %w", ErrConnectionLost, err)

@@ -1,10 +1,11 @@
 // Package scene sets the whole stage for Stillpoint on one machine: a local
 // AWS with volumes that are real block devices, file systems on them, a real
-// MariaDB under load, the queue, the topic and a queue that hears the results,
+// MariaDB or MySQL under load, the queue, the topic and a queue that hears the results,
 // and the worker as a process of its own. Tests, demo and benchmark use it.
 package scene
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,8 +43,22 @@ type Config struct {
 	VolumeMiB int
 	// InstanceType is EC2's; "" is what the local AWS takes for one. It decides how many volumes can be attached.
 	InstanceType string
-	// NoDatabase leaves MariaDB out.
+	// NoDatabase leaves the server out.
 	NoDatabase bool
+	// Flavor is the server's. "" means MariaDB.
+	Flavor rig.Flavor
+	// ServerOptions are further arguments of the server.
+	ServerOptions []string
+	// RestoreOptions are further arguments of the server on a restored set.
+	RestoreOptions []string
+	// BinlogOnExtra puts the binlogs on the second volume, which Extra adds.
+	BinlogOnExtra bool
+	// Privileges are those of the program's account, such as "BACKUP_ADMIN ON *.*".
+	// Nil means what a quiesce with FTWRL needs at the least.
+	Privileges []string
+	// Journals are the engines without transactions that have a table in the load.
+	// Nil means all of the server's, an empty slice none.
+	Journals []string
 	// Writers are the load's. Zero: no load is started.
 	Writers int
 	// Pause is each writer's rest between two rounds. Zero: none, which keeps every core busy.
@@ -78,7 +93,7 @@ type Scene struct {
 	Scheduler  *scheduler.Client
 	InstanceID string
 	Volumes    []Volume // the database's first
-	MariaDB    *rig.Server
+	Server     *rig.Server
 	Load       *rig.Load
 
 	QueueURL, DeadLetterURL, ResultsURL, TopicARN string
@@ -88,6 +103,9 @@ type Scene struct {
 
 	stack    rig.Stack
 	restores int
+	// replayed holds what the original's binlog says up to replayedTo; nil before the first proof.
+	replayed   *rig.Server
+	replayedTo rig.Position
 }
 
 // Password is that of the database user of the scene; tests look for it where it must not be.
@@ -95,17 +113,14 @@ const Password = "s3cret-Passw0rd!"
 
 // New sets the stage. On error everything that was set up is taken down again.
 func New(ctx context.Context, c Config) (_ *Scene, err error) {
-	if missing := rig.Missing(); len(missing) > 0 {
+	c.Filesystem, c.Flavor = cmp.Or(c.Filesystem, "xfs"), cmp.Or(c.Flavor, rig.MariaDB)
+	c.VolumeMiB, c.SnapshotTime = cmp.Or(c.VolumeMiB, 512), cmp.Or(c.SnapshotTime, 300*time.Millisecond)
+	missing := rig.Missing()
+	if lacks := c.Flavor.Missing(); lacks != "" && !c.NoDatabase {
+		missing = append(missing, lacks)
+	}
+	if len(missing) > 0 {
 		return nil, fmt.Errorf("this machine lacks %s", strings.Join(missing, ", "))
-	}
-	if c.Filesystem == "" {
-		c.Filesystem = "xfs"
-	}
-	if c.VolumeMiB == 0 {
-		c.VolumeMiB = 512
-	}
-	if c.SnapshotTime == 0 {
-		c.SnapshotTime = 300 * time.Millisecond
 	}
 	if c.Say == nil {
 		c.Say = func(string, ...any) {}
@@ -234,38 +249,6 @@ func (s *Scene) mount(ctx context.Context, device, dir, kind string, options ...
 	return nil
 }
 
-func (s *Scene) startDatabase(ctx context.Context) (err error) {
-	if s.Config.NoDatabase {
-		return nil
-	}
-	s.MariaDB, err = rig.StartMariaDB(ctx, rig.MariaDBConfig{
-		Datadir: filepath.Join(s.Volumes[0].Mount, "mysql"), RunDir: filepath.Join(s.Dir, "run-db"), ServerID: 1,
-	})
-	if err != nil {
-		return err
-	}
-	s.stack.Add("MariaDB", s.MariaDB.Stop)
-	if err := s.MariaDB.CreateUser(ctx, "stillpoint", Password); err != nil {
-		return err
-	}
-	s.DefaultsFile = filepath.Join(s.Dir, "my.cnf")
-	s.Config.Say("MariaDB on it, started in %s", s.MariaDB.StartedIn().Round(time.Millisecond))
-	return rig.WriteDefaultsFile(s.DefaultsFile, "stillpoint", Password, s.MariaDB.Socket())
-}
-
-func (s *Scene) startLoad(ctx context.Context) (err error) {
-	if s.Config.Writers == 0 || s.Config.NoDatabase {
-		return nil
-	}
-	s.Load, err = rig.StartLoad(context.WithoutCancel(ctx), s.MariaDB, rig.LoadConfig{Writers: s.Config.Writers, Pause: s.Config.Pause})
-	if err != nil {
-		return err
-	}
-	s.stack.Add("the load", func(context.Context) error { _ = s.Load.Stop(); return nil })
-	s.Config.Say("%d writers on InnoDB, MyISAM and Aria tables", s.Config.Writers)
-	return nil
-}
-
 func (s *Scene) makeQueues(ctx context.Context) error {
 	if s.Config.Queues != nil {
 		if err := s.Config.Queues(ctx, s); err != nil {
@@ -342,6 +325,12 @@ func (s *Scene) writeConfig(context.Context) error {
 	b.WriteString(indent(s.Config.PlanYAML, "    "))
 	s.ConfigPath = filepath.Join(s.Dir, "stillpoint.yaml")
 	return os.WriteFile(s.ConfigPath, []byte(b.String()), 0o600)
+}
+
+// Configure changes the further lines of the plan and of its mysql section, for the next program that reads the file.
+func (s *Scene) Configure(planYAML, mysqlYAML string) error {
+	s.Config.PlanYAML, s.Config.MySQLYAML = planYAML, mysqlYAML
+	return s.writeConfig(context.Background())
 }
 
 func (s *Scene) mounts() []string {

@@ -44,7 +44,7 @@ func (s *soak) audit(ctx context.Context, r *Report) error {
 	if err := s.Load.Stop(); err != nil {
 		return err
 	}
-	if err := rig.CheckInvariants(ctx, s.MariaDB); err != nil {
+	if err := rig.CheckInvariants(ctx, s.Server); err != nil {
 		r.wrong("%v", err)
 	}
 	s.summarise(r)

@@ -30,7 +30,7 @@ func startBeat(ctx context.Context, s *scene.Scene) (*beat, error) {
 	for _, q := range []string{
 		"CREATE DATABASE IF NOT EXISTS soak", "CREATE TABLE soak.beat (id INT PRIMARY KEY, n BIGINT) ENGINE=InnoDB", "INSERT INTO soak.beat VALUES (1, 0)",
 	} {
-		if _, err := s.MariaDB.DB().ExecContext(ctx, q); err != nil {
+		if _, err := s.Server.DB().ExecContext(ctx, q); err != nil {
 			return nil, fmt.Errorf("cannot prepare the writing client: %w", err)
 		}
 	}
@@ -42,7 +42,7 @@ func startBeat(ctx context.Context, s *scene.Scene) (*beat, error) {
 		for rest(life, 20*time.Millisecond) {
 			from := time.Now()
 			b.begin(from)
-			_, err := s.MariaDB.DB().ExecContext(life, "UPDATE soak.beat SET n = n + 1")
+			_, err := s.Server.DB().ExecContext(life, "UPDATE soak.beat SET n = n + 1")
 			b.end(stall{from, time.Now()}, err, life.Err() != nil)
 		}
 	}()

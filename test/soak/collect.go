@@ -47,7 +47,7 @@ func (s *soak) purge(ctx context.Context) {
 	for rest(ctx, time.Minute) {
 		for _, q := range []string{"FLUSH BINARY LOGS", "PURGE BINARY LOGS BEFORE NOW() - INTERVAL 30 SECOND"} {
 			call, cancel := context.WithTimeout(ctx, 30*time.Second)
-			_, err := s.MariaDB.DB().ExecContext(call, q)
+			_, err := s.Server.DB().ExecContext(call, q)
 			cancel()
 			if err != nil && ctx.Err() == nil {
 				s.Say("%s: %v", q, err)

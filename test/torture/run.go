@@ -214,7 +214,7 @@ func (s *stand) reachCall(ctx context.Context, c cell, sent time.Time) error {
 // block holds a table, so that a global read lock has to wait for it.
 func (s *stand) block(ctx context.Context) (unblock func(), err error) {
 	ctx = context.WithoutCancel(ctx)
-	conn, err := s.scene.MariaDB.DB().Conn(ctx)
+	conn, err := s.scene.Server.DB().Conn(ctx)
 	if err != nil {
 		return func() {}, err
 	}

@@ -84,7 +84,7 @@ func (m *matrix) newStand(ctx context.Context) (_ *stand, err error) {
 		}
 		s.files, s.stops = append(s.files, w), append(s.stops, stop)
 	}
-	w, stop, err := startCommitter(ctx, sc.MariaDB)
+	w, stop, err := startCommitter(ctx, sc.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +177,7 @@ func (s *stand) runtimeLeft() []string {
 func (s *stand) sessions(ctx context.Context) (own, queued int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	row := s.scene.MariaDB.DB().QueryRowContext(ctx, `SELECT COALESCE(SUM(user = 'stillpoint'), 0),
+	row := s.scene.Server.DB().QueryRowContext(ctx, `SELECT COALESCE(SUM(user = 'stillpoint'), 0),
 		COALESCE(SUM(info LIKE '%WITH READ LOCK%' AND user <> 'root'), 0) FROM information_schema.processlist`)
 	return own, queued, row.Scan(&own, &queued)
 }

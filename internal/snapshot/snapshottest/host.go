@@ -1,6 +1,7 @@
 package snapshottest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -13,10 +14,14 @@ import (
 type Database struct {
 	// Position is what Server and Coordinates say.
 	Position messages.MySQL
+	// Locks is what Claim says; the zero value: FLUSH TABLES WITH READ LOCK.
+	Locks snapshot.Claim
 
 	ConnectFunc     func(ctx context.Context) error
 	LocateFunc      func(ctx context.Context) (snapshot.Location, error)
 	SettleFunc      func(ctx context.Context) (string, error)
+	StopFunc        func(ctx context.Context) (int, error)
+	StartFunc       func(ctx context.Context) error
 	ReadyFunc       func(ctx context.Context, hold time.Duration) error
 	LockFunc        func(ctx context.Context, hold time.Duration) error
 	CoordinatesFunc func(ctx context.Context) (messages.MySQL, error)
@@ -77,6 +82,31 @@ func (s *session) Settle(ctx context.Context) (string, error) {
 	return "flushed", ctx.Err()
 }
 
+// StopApplier stops one applier; Faults tells of one that stays so.
+func (s *session) StopApplier(ctx context.Context) (int, error) {
+	s.rig.note("Session.StopApplier")
+	s.rig.set(&s.rig.stopped, true)
+	if s.StopFunc != nil {
+		return s.StopFunc(ctx)
+	}
+	return 1, ctx.Err()
+}
+
+func (s *session) StartApplier(ctx context.Context) error {
+	s.rig.note("Session.StartApplier")
+	s.rig.bounded(ctx, "Session.StartApplier")
+	if !s.open {
+		s.rig.fault("started the applier on a session that is closed")
+	}
+	if s.StartFunc != nil {
+		if err := s.StartFunc(ctx); err != nil {
+			return err
+		}
+	}
+	s.rig.set(&s.rig.stopped, false)
+	return nil
+}
+
 func (s *session) Ready(ctx context.Context, hold time.Duration) error {
 	s.rig.note("Session.Ready")
 	if s.ReadyFunc != nil {
@@ -102,6 +132,12 @@ func (s *session) Lock(ctx context.Context, hold time.Duration) error {
 	return nil
 }
 
+func (s *session) Claim() snapshot.Claim {
+	c := s.Locks
+	c.Lock = cmp.Or(c.Lock, snapshot.LockFTWRL)
+	return c
+}
+
 func (s *session) Coordinates(ctx context.Context) (messages.MySQL, error) {
 	s.rig.note("Session.Coordinates")
 	s.rig.bounded(ctx, "Session.Coordinates")
@@ -110,6 +146,8 @@ func (s *session) Coordinates(ctx context.Context) (messages.MySQL, error) {
 	}
 	return s.Position, nil
 }
+
+func (s *session) Tell(m messages.MySQL) string { return "gtid: " + m.GTID + "\n" }
 
 func (s *session) Verify(ctx context.Context) error {
 	s.rig.note("Session.Verify")

@@ -1,0 +1,100 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+)
+
+// tableUsers reads who holds what on MySQL [facts, "Finding blockers"], which is
+// whatever FTWRL waits for there (TestWhatBlocks):
+//   - a table in use (a handle with an external lock): its flush waits for it, be
+//     it a SELECT, or a session that sleeps after LOCK TABLES, FLUSH TABLES ... WITH
+//     READ LOCK or FOR EXPORT;
+//   - a table opened by HANDLER (a metadata lock of its own, without external
+//     lock), also where the session sleeps;
+//   - the right to write (a granted intention on the global lock): DML, and DDL
+//     also where it waits itself, for a transaction or behind LOCK INSTANCE FOR BACKUP.
+//
+// LOCK INSTANCE FOR BACKUP and another's FTWRL do not block FTWRL themselves. The age is
+// that of the outermost statement that runs, else that of the sleep.
+func (s *Session) tableUsers(ctx context.Context) ([]blocker, error) {
+	return s.sessionsOf(ctx, `SELECT OWNER_THREAD_ID FROM performance_schema.table_handles WHERE EXTERNAL_LOCK IS NOT NULL
+			UNION SELECT OWNER_THREAD_ID FROM performance_schema.metadata_locks
+				WHERE LOCK_STATUS = 'GRANTED' AND (OBJECT_TYPE = 'GLOBAL' AND LOCK_TYPE = 'INTENTION_EXCLUSIVE'
+					OR OBJECT_TYPE = 'TABLE' AND LOCK_DURATION = 'EXPLICIT')`)
+}
+
+// definers reads what LOCK INSTANCE FOR BACKUP waits for: DDL and account
+// management, which hold the backup lock with the intention to change what it
+// protects (TestWhatEachLockWaitsFor).
+func (s *Session) definers(ctx context.Context) ([]blocker, error) {
+	if !s.server.mdl {
+		return nil, nil // only DDL can be held up by the try, and for no longer than lock_timeout
+	}
+	return s.sessionsOf(ctx, `SELECT OWNER_THREAD_ID FROM performance_schema.metadata_locks
+			WHERE OBJECT_TYPE = 'BACKUP LOCK' AND LOCK_TYPE = 'INTENTION_EXCLUSIVE' AND LOCK_STATUS = 'GRANTED'`)
+}
+
+// sessionsOf reads what the threads do that a query selects.
+func (s *Session) sessionsOf(ctx context.Context, threads string) ([]blocker, error) {
+	rows, err := s.b.query(ctx, fmt.Sprintf(`SELECT t.PROCESSLIST_ID AS id, t.THREAD_ID AS thread, COALESCE(t.PROCESSLIST_USER, '') AS user,
+			t.PROCESSLIST_COMMAND AS command, t.PROCESSLIST_STATE AS state,
+			COALESCE(e.TIMER_WAIT / 1000000000, t.PROCESSLIST_TIME * 1000, 0) AS ms,
+			e.EVENT_ID AS run, e.EVENT_NAME AS event, e.DIGEST_TEXT AS digest, t.PROCESSLIST_INFO AS info,
+			(SELECT MIN(CONCAT(h.OBJECT_SCHEMA, '.', h.OBJECT_NAME)) FROM performance_schema.metadata_locks h
+				WHERE h.OWNER_THREAD_ID = t.THREAD_ID AND h.OBJECT_TYPE = 'TABLE' AND h.LOCK_STATUS = 'GRANTED') AS holds,
+			(COALESCE(t.PROCESSLIST_USER, '') = 'system user' OR t.NAME LIKE 'thread/sql/slave%%' OR t.NAME LIKE 'thread/sql/replica%%') AS applier
+		FROM performance_schema.threads t
+		LEFT JOIN performance_schema.events_statements_current e ON e.THREAD_ID = t.THREAD_ID AND e.END_EVENT_ID IS NULL
+			AND e.EVENT_ID = (SELECT MIN(o.EVENT_ID) FROM performance_schema.events_statements_current o
+				WHERE o.THREAD_ID = t.THREAD_ID AND o.END_EVENT_ID IS NULL)
+		WHERE t.PROCESSLIST_ID NOT IN (%d, %d) AND t.NAME <> 'thread/sql/event_scheduler' AND t.THREAD_ID IN (
+			%s)
+		ORDER BY ms DESC`, s.a.id, s.b.id, threads))
+	if err != nil {
+		return nil, s.statementError(s.b, "read the performance_schema of", err)
+	}
+	list := make([]blocker, 0, len(rows))
+	for _, r := range rows {
+		b := toBlocker(r)
+		b.reads = r["event"] == "statement/sql/select"
+		list = append(list, b)
+	}
+	return list, s.mysqlBehind(ctx, list)
+}
+
+// mysqlBehind finds for whom a statement that waits for a metadata lock waits.
+func (s *Session) mysqlBehind(ctx context.Context, list []blocker) error {
+	waiting := waitingForMetadata(list)
+	if len(waiting) == 0 || !s.server.mdl {
+		return nil
+	}
+	rows, err := s.b.query(ctx, fmt.Sprintf(`SELECT DISTINCT w.PROCESSLIST_ID AS waiter, t.PROCESSLIST_ID AS id, COALESCE(t.PROCESSLIST_USER, '') AS user,
+			t.PROCESSLIST_COMMAND AS command, t.PROCESSLIST_STATE AS state, t.PROCESSLIST_TIME * 1000 AS ms
+		FROM performance_schema.threads w
+		JOIN performance_schema.metadata_locks p ON p.OWNER_THREAD_ID = w.THREAD_ID AND p.LOCK_STATUS = 'PENDING'
+		JOIN performance_schema.metadata_locks g ON g.OBJECT_TYPE = p.OBJECT_TYPE AND g.OBJECT_SCHEMA <=> p.OBJECT_SCHEMA
+			AND g.OBJECT_NAME <=> p.OBJECT_NAME AND g.LOCK_STATUS = 'GRANTED' AND g.OWNER_THREAD_ID <> p.OWNER_THREAD_ID
+		JOIN performance_schema.threads t ON t.THREAD_ID = g.OWNER_THREAD_ID
+		WHERE w.PROCESSLIST_ID IN (%s) ORDER BY ms DESC LIMIT 20`, idList(waiting)))
+	if err != nil {
+		return s.statementError(s.b, "read the performance_schema of", err)
+	}
+	noteBehind(list, rows)
+	return nil
+}
+
+// mysqlProcesses is what is left on a MySQL without performance_schema: what runs.
+func (s *Session) mysqlProcesses(ctx context.Context) ([]blocker, error) {
+	rows, err := s.b.query(ctx, fmt.Sprintf(`SELECT ID AS id, USER AS user, COMMAND AS command, TIME * 1000 AS ms, STATE AS state,
+		INFO AS info, USER = 'system user' AS applier
+		FROM information_schema.PROCESSLIST WHERE INFO IS NOT NULL AND ID NOT IN (%d, %d) AND `+notOfUsers+` ORDER BY 4 DESC`, s.a.id, s.b.id))
+	if err != nil {
+		return nil, s.statementError(s.b, "read the processes of", err)
+	}
+	list := make([]blocker, 0, len(rows))
+	for _, r := range rows {
+		list = append(list, toBlocker(r))
+	}
+	return list, nil
+}

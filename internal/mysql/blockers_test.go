@@ -1,0 +1,172 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"stillpoint/internal/snapshot"
+	"stillpoint/test/rig"
+)
+
+// awaitState waits until the server shows a statement with this text, in this state ("" any).
+func (s *testServer) awaitState(tb testing.TB, root *conn, text, state string) {
+	tb.Helper()
+	for end := time.Now().Add(20 * time.Second); ; {
+		rows, err := root.query(tb.Context(), "SELECT STATE AS state, INFO AS info FROM information_schema.PROCESSLIST WHERE INFO IS NOT NULL")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		for _, r := range rows {
+			if r["info"] == text && strings.Contains(r["state"], state) {
+				return
+			}
+		}
+		if time.Now().After(end) {
+			tb.Fatalf("%s does not come to %q: %v", text, state, rows)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// What blocks FTWRL on each flavor, tried; and what the look before it sees.
+func TestWhatBlocks(t *testing.T) {
+	const (
+		no = iota
+		yes
+		// careful: it does not block, and the look takes it for a blocker all the same.
+		careful
+		// unseen: it blocks, and the look does not see it.
+		unseen
+	)
+	cases := []struct {
+		name           string
+		asleep         []string // in a session that sleeps afterwards
+		runs, state    string   // in another
+		mariadb, mysql int      // -1: no such thing
+		says           string
+	}{
+		{name: "SELECT", runs: "SELECT SLEEP(60) FROM t.a", state: "User sleep", mysql: yes},
+		{name: "SELECT without a table", runs: "SELECT SLEEP(60)", state: "User sleep"},
+		{name: "open transaction that read", asleep: []string{"BEGIN", "SELECT * FROM t.a"}},
+		{name: "open transaction that wrote", asleep: []string{"BEGIN", "UPDATE t.a SET v = v + 1"}},
+		{name: "XA prepared", asleep: []string{"XA START 'x'", "UPDATE t.a SET v = v + 1", "XA END 'x'", "XA PREPARE 'x'"}},
+		{name: "UPDATE", runs: longUpdate, state: "User sleep", mariadb: yes, mysql: yes},
+		{name: "UPDATE that waits for a row", asleep: []string{"BEGIN", "UPDATE t.a SET v = v + 1"}, runs: "UPDATE t.a SET v = v + 2", mariadb: yes, mysql: yes},
+		{name: "SELECT FOR UPDATE that waits for a row", asleep: []string{"BEGIN", "UPDATE t.a SET v = v + 1"}, runs: "SELECT * FROM t.a FOR UPDATE", mariadb: yes, mysql: yes},
+		{name: "CREATE TABLE ... SELECT", runs: "CREATE TABLE t.z SELECT SLEEP(60) AS s FROM t.a", state: "User sleep", mariadb: yes, mysql: yes},
+		{name: "ALTER that waits for a metadata lock", asleep: []string{"BEGIN", "SELECT * FROM t.a"}, runs: "ALTER TABLE t.a ADD COLUMN x INT", state: metadataWait,
+			mariadb: yes, mysql: yes, says: "which waits for id "},
+		{name: "OPTIMIZE that waits for a metadata lock", asleep: []string{"BEGIN", "SELECT * FROM t.a"}, runs: "OPTIMIZE TABLE t.a", state: metadataWait, mariadb: yes, mysql: yes},
+		{name: "DROP that waits for a metadata lock", asleep: []string{"BEGIN", "SELECT * FROM t.w"}, runs: "DROP TABLE t.w", state: metadataWait, mariadb: careful, mysql: yes},
+		{name: "LOCK TABLES READ, asleep", asleep: []string{"LOCK TABLES t.a READ"}, mysql: yes, says: "idle, holds t.a"},
+		{name: "LOCK TABLES WRITE, asleep", asleep: []string{"LOCK TABLES t.a WRITE"}, mariadb: unseen, mysql: yes, says: "idle, holds t.a"},
+		{name: "HANDLER, asleep", asleep: []string{"HANDLER t.a OPEN"}, mysql: yes, says: "idle, holds t.a"},
+		{name: "FLUSH TABLES t WITH READ LOCK, asleep", asleep: []string{"FLUSH TABLES t.a WITH READ LOCK"}, mysql: yes, says: "idle, holds t.a"},
+		{name: "FLUSH TABLES t FOR EXPORT, asleep", asleep: []string{"FLUSH TABLES t.a FOR EXPORT"}, mysql: yes, says: "idle, holds t.a"},
+		{name: "FTWRL of another, asleep", asleep: []string{"FLUSH LOCAL TABLES WITH READ LOCK"}},
+		{name: "UPDATE behind FTWRL of another", asleep: []string{"FLUSH LOCAL TABLES WITH READ LOCK"}, runs: "UPDATE t.a SET v = 1", mariadb: careful},
+		{name: "LOCK INSTANCE FOR BACKUP, asleep", asleep: []string{"LOCK INSTANCE FOR BACKUP"}, mariadb: -1},
+		{name: "CREATE behind LOCK INSTANCE", asleep: []string{"LOCK INSTANCE FOR BACKUP"}, runs: "CREATE TABLE t.z (i INT)", state: "Waiting for backup lock", mariadb: -1, mysql: yes},
+		{name: "BACKUP STAGE START, asleep", asleep: []string{"BACKUP STAGE START"}, mysql: -1},
+		{name: "BACKUP STAGE BLOCK_COMMIT, asleep", asleep: []string{"BACKUP STAGE START", "BACKUP STAGE FLUSH", "BACKUP STAGE BLOCK_DDL", "BACKUP STAGE BLOCK_COMMIT"}, mysql: -1},
+		{name: "INSERT behind BACKUP STAGE", asleep: []string{"BACKUP STAGE START", "BACKUP STAGE FLUSH", "BACKUP STAGE BLOCK_DDL", "BACKUP STAGE BLOCK_COMMIT"},
+			runs: "INSERT INTO t.w (v) VALUES (1)", state: "Waiting for backup lock", mysql: -1, mariadb: yes},
+	}
+	try := func(t *testing.T, srv *testServer, exact bool) {
+		s := srv.connect(t, func(c *Config) { c.LongQueryAfter, c.LockTimeout = time.Hour, 100*time.Millisecond })
+		s.patience = 0
+		root := srv.root(t)
+		for _, c := range cases {
+			expect := c.mysql
+			if srv.flavor == flavorMariaDB {
+				expect = c.mariadb
+			}
+			if expect < 0 {
+				continue
+			}
+			sees := expect == yes || expect == careful
+			if exact {
+				sees = expect == yes || expect == unseen
+			}
+			t.Run(c.name, func(t *testing.T) {
+				asleep, runs := srv.root(t), srv.root(t)
+				for _, q := range c.asleep {
+					if err := asleep.exec(t.Context(), q); err != nil {
+						t.Fatalf("%s: %v", q, err)
+					}
+				}
+				done := make(chan struct{})
+				if c.runs == "" {
+					close(done)
+				} else {
+					go func() { defer close(done); _ = runs.execUnbounded(c.runs) }()
+					srv.awaitState(t, root, c.runs, c.state)
+				}
+				defer func() {
+					_ = root.exec(context.Background(), fmt.Sprintf("KILL %d", runs.id))
+					<-done // first, or what it waits for would be its own
+					_ = root.exec(context.Background(), fmt.Sprintf("KILL %d", asleep.id))
+					for strings.HasPrefix(c.name, "XA") && root.exec(context.Background(), "XA ROLLBACK 'x'") != nil {
+						time.Sleep(10 * time.Millisecond) // until its session is gone
+					}
+					waitGone(t, s)
+				}()
+				time.Sleep(2 * time.Millisecond) // from the state that is shown to the lock that is held
+				list, err := s.blockers(t.Context(), 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if saw := len(list) > 0; saw != sees {
+					t.Errorf("the look sees %q", describe(list))
+				}
+				if c.says != "" && len(list) > 0 && !strings.Contains(describe(list), c.says) {
+					t.Errorf("the look says %q, and not %q", describe(list), c.says)
+				}
+				blocks := expect == yes || expect == unseen
+				err = s.Lock(t.Context(), time.Minute)
+				for range 20 {
+					if blocks || err == nil {
+						break // else a busy machine
+					}
+					err = s.Lock(t.Context(), time.Minute)
+				}
+				_, refused := errorAs[*snapshot.LockNotGrantedError](err)
+				if granted := err == nil; granted == blocks || !granted && !refused {
+					t.Errorf("FTWRL: %v", err)
+				}
+				if err := s.Unlock(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	each(t, func(t *testing.T, srv *testServer) { try(t, srv, srv.flavor == flavorMySQL) })
+	// With what MariaDB can be made to show, the look sees what blocks and nothing else.
+	t.Run("mariadb with performance_schema", func(t *testing.T) {
+		srv := startServer(t, "--performance-schema=ON", "--performance-schema-instrument=wait/lock/metadata/sql/mdl=ON")
+		srv.mustExec(t, "GRANT SELECT ON performance_schema.* TO "+testUser+"@localhost")
+		try(t, srv, true)
+	})
+	t.Run("mariadb with metadata_lock_info", func(t *testing.T) {
+		srv := startServer(t, withPlugin(t, "metadata_lock_info")...)
+		try(t, srv, true)
+	})
+}
+
+// withPlugin are the options for a server with one of MariaDB's plugins, which
+// Debian has in another package than the server itself (see scripts/setup.sh).
+func withPlugin(tb testing.TB, name string) []string {
+	tb.Helper()
+	for _, dir := range []string{"/usr/lib/mysql/plugin", filepath.Join(rig.MariaDBTree(), "usr/lib/mysql/plugin")} {
+		if _, err := os.Stat(filepath.Join(dir, name+".so")); err == nil {
+			return []string{"--plugin-dir=" + dir, "--plugin-load-add=" + name, "--plugin-maturity=unknown"}
+		}
+	}
+	tb.Skipf("MariaDB's plugin %s is not here", name)
+	return nil
+}
