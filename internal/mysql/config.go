@@ -95,6 +95,9 @@ type Config struct {
 
 	// StopApplier stops a replica's SQL thread before the lock, and starts it again.
 	StopApplier bool
+	// RuntimeDir is where StopApplier notes what it has stopped, see SettleApplier;
+	// "" for nowhere.
+	RuntimeDir string
 	// TrustLocation takes the server's word for where its files are, where the
 	// kernel cannot be asked.
 	TrustLocation bool

@@ -40,6 +40,8 @@ type Session struct {
 	// ready says that Ready was called since the last try.
 	ready  bool
 	closed bool
+	// applier is what StopApplier has stopped.
+	applier applier
 	// located is what Locate found.
 	located located
 
@@ -101,7 +103,7 @@ func (d *Database) connect(ctx context.Context) (*Session, error) {
 	}
 	dial, err := t.driverConfig()
 	if err != nil {
-		return nil, &snapshot.RefusedError{Sentence: "the database's TLS settings cannot be used", Err: err}
+		return nil, &snapshot.RefusedError{Sentence: "the settings of the connection to the database cannot be used", Err: err}
 	}
 	s := &Session{cfg: d.cfg, target: t, dial: dial, patience: min(d.cfg.LongQueryAfter, maxPatience)}
 	if err := s.revive(ctx); err != nil {

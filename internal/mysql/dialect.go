@@ -30,8 +30,6 @@ type dialect struct {
 	backupLock, backupUnlock []string
 	// tablesForBackup says that there is Percona's LOCK TABLES FOR BACKUP.
 	tablesForBackup bool
-	// applierPrivilege lets a user stop and start the applier.
-	applierPrivilege string
 }
 
 // vocabulary is what a server calls things. Columns are read by name, in lower
@@ -131,29 +129,28 @@ const (
 // dialects is the choice of statements by flavor and version, of each flavor the
 // newest first. A server older than all rows of its flavor gets the oldest one.
 var dialects = []dialect{
-	{mariaDB, 120000, evidenceRead, mariaDocs + "show-replica-status, " + mariaDocs + "backup-stage", wordsMariaDB, lockStages, unlockStages, false, "REPLICATION SLAVE ADMIN"},
-	{mariaDB, 110000, evidenceByHand, "MariaDB 11.8.9, Debian sid's", wordsMariaDB, lockStages, unlockStages, false, "REPLICATION SLAVE ADMIN"},
-	{mariaDB, 101100, evidenceRun, "MariaDB 10.11, Debian bookworm's", wordsMariaDB, lockStages, unlockStages, false, "REPLICATION SLAVE ADMIN"},
-	// 10.6 is of this row; 10.5.2 split SUPER up.
-	{mariaDB, 100502, evidenceRead, mariaDocs + "show-replica-status, " + mariaDocs + "grant", wordsMariaDB, lockStages, unlockStages, false, "REPLICATION SLAVE ADMIN"},
-	{mariaDB, 100401, evidenceRead, mariaDocs + "backup-stage (since 10.4.1)", wordsMariaDB, lockStages, unlockStages, false, "SUPER"},
-	{mariaDB, 0, evidenceRead, mariaDocs + "backup-stage (not before 10.4.1)", wordsMariaDB, nil, nil, false, "SUPER"},
+	{mariaDB, 120000, evidenceRead, mariaDocs + "show-replica-status, " + mariaDocs + "backup-stage", wordsMariaDB, lockStages, unlockStages, false},
+	{mariaDB, 110000, evidenceByHand, "MariaDB 11.8.9, Debian sid's", wordsMariaDB, lockStages, unlockStages, false},
+	{mariaDB, 101100, evidenceRun, "MariaDB 10.11, Debian bookworm's", wordsMariaDB, lockStages, unlockStages, false},
+	{mariaDB, 100600, evidenceRead, mariaDocs + "show-replica-status, " + mariaDocs + "backup-stage", wordsMariaDB, lockStages, unlockStages, false},
+	{mariaDB, 100401, evidenceRead, mariaDocs + "backup-stage (since 10.4.1)", wordsMariaDB, lockStages, unlockStages, false},
+	{mariaDB, 0, evidenceRead, mariaDocs + "backup-stage (not before 10.4.1)", wordsMariaDB, nil, nil, false},
 
-	{mySQL, 90000, evidenceRun, "MySQL 9.7, Debian sid's", words80200, lockInstance, unlockInstance, false, "REPLICATION_SLAVE_ADMIN"},
-	{mySQL, 80200, evidenceRead, mysqlDocs + "8.4/en/show-binary-log-status.html (since 8.2.0)", words80200, lockInstance, unlockInstance, false, "REPLICATION_SLAVE_ADMIN"},
-	{mySQL, 80026, evidenceRead, mysqlDocs + "8.0/en/replication-options-replica.html (replica_... since 8.0.26)", words80026, lockInstance, unlockInstance, false, "REPLICATION_SLAVE_ADMIN"},
-	{mySQL, 80023, evidenceRead, mysqlDocs + "8.0/en/change-replication-source-to.html (since 8.0.23)", words80023, lockInstance, unlockInstance, false, "REPLICATION_SLAVE_ADMIN"},
-	{mySQL, 80022, evidenceRead, mysqlDocs + "8.0/en/show-replica-status.html (since 8.0.22)", words80022, lockInstance, unlockInstance, false, "REPLICATION_SLAVE_ADMIN"},
-	{mySQL, 80000, evidenceRead, mysqlDocs + "8.0/en/show-slave-status.html", words80000, lockInstance, unlockInstance, false, "REPLICATION_SLAVE_ADMIN"},
-	{mySQL, 0, evidenceRead, mysqlDocs + "5.7/en/show-slave-status.html", words80000, nil, nil, false, "SUPER"},
+	{mySQL, 90000, evidenceRun, "MySQL 9.7, Debian sid's", words80200, lockInstance, unlockInstance, false},
+	{mySQL, 80200, evidenceRead, mysqlDocs + "8.4/en/show-binary-log-status.html (since 8.2.0)", words80200, lockInstance, unlockInstance, false},
+	{mySQL, 80026, evidenceRead, mysqlDocs + "8.0/en/replication-options-replica.html (replica_... since 8.0.26)", words80026, lockInstance, unlockInstance, false},
+	{mySQL, 80023, evidenceRead, mysqlDocs + "8.0/en/change-replication-source-to.html (since 8.0.23)", words80023, lockInstance, unlockInstance, false},
+	{mySQL, 80022, evidenceRead, mysqlDocs + "8.0/en/show-replica-status.html (since 8.0.22)", words80022, lockInstance, unlockInstance, false},
+	{mySQL, 80000, evidenceRead, mysqlDocs + "8.0/en/show-slave-status.html", words80000, lockInstance, unlockInstance, false},
+	{mySQL, 0, evidenceRead, mysqlDocs + "5.7/en/show-slave-status.html", words80000, nil, nil, false},
 
 	// Percona's follows MySQL's versions, and has its own lock beside.
-	{percona, 80200, evidenceRead, perconaDocs + "8.4/backup-locks.html", words80200, lockInstance, unlockInstance, true, "REPLICATION_SLAVE_ADMIN"},
-	{percona, 80026, evidenceRead, perconaDocs + "8.0/backup-locks.html", words80026, lockInstance, unlockInstance, true, "REPLICATION_SLAVE_ADMIN"},
-	{percona, 80023, evidenceRead, perconaDocs + "8.0/backup-locks.html", words80023, lockInstance, unlockInstance, true, "REPLICATION_SLAVE_ADMIN"},
-	{percona, 80022, evidenceRead, perconaDocs + "8.0/backup-locks.html", words80022, lockInstance, unlockInstance, true, "REPLICATION_SLAVE_ADMIN"},
-	{percona, 80000, evidenceRead, perconaDocs + "8.0/backup-locks.html", words80000, lockInstance, unlockInstance, true, "REPLICATION_SLAVE_ADMIN"},
-	{percona, 0, evidenceRead, perconaDocs + "5.7/management/backup_locks.html", words80000, nil, nil, true, "SUPER"},
+	{percona, 80200, evidenceRead, perconaDocs + "8.4/backup-locks.html", words80200, lockInstance, unlockInstance, true},
+	{percona, 80026, evidenceRead, perconaDocs + "8.0/backup-locks.html", words80026, lockInstance, unlockInstance, true},
+	{percona, 80023, evidenceRead, perconaDocs + "8.0/backup-locks.html", words80023, lockInstance, unlockInstance, true},
+	{percona, 80022, evidenceRead, perconaDocs + "8.0/backup-locks.html", words80022, lockInstance, unlockInstance, true},
+	{percona, 80000, evidenceRead, perconaDocs + "8.0/backup-locks.html", words80000, lockInstance, unlockInstance, true},
+	{percona, 0, evidenceRead, perconaDocs + "5.7/management/backup_locks.html", words80000, nil, nil, true},
 }
 
 // dialect is the row for the server.

@@ -19,38 +19,37 @@ func TestDialects(t *testing.T) {
 		replicaTemp          = "Replica_open_temp_tables"
 		changeMaster         = "CHANGE MASTER TO"
 		changeSource         = "CHANGE REPLICATION SOURCE TO"
-		privilege, dynamic   = "REPLICATION SLAVE ADMIN", "REPLICATION_SLAVE_ADMIN"
 		stages, instance     = "BACKUP STAGE START", "LOCK INSTANCE FOR BACKUP"
 	)
 	used := map[int]bool{}
 	for _, c := range []struct {
-		flavor, version                        string
-		evidence                               evidence
-		binlog, replica, executed, stop        string
-		temp, workers, change, backup, applier string
-		percona                                bool
+		flavor, version                 string
+		evidence                        evidence
+		binlog, replica, executed, stop string
+		temp, workers, change, backup   string
+		percona                         bool
 	}{
-		{flavorMariaDB, "10.3.39", evidenceRead, binlogOld, slaves, "exec_master_log_pos", stopMaria, slaveTemp, "slave_parallel_threads", "CHANGE MASTER %s TO", "", "SUPER", false},
-		{flavorMariaDB, "10.4.34", evidenceRead, binlogOld, slaves, "exec_master_log_pos", stopMaria, slaveTemp, "slave_parallel_threads", "CHANGE MASTER %s TO", stages, "SUPER", false},
-		{flavorMariaDB, "10.6.21", evidenceRead, binlogOld, slaves, "exec_master_log_pos", stopMaria, slaveTemp, "slave_parallel_threads", "CHANGE MASTER %s TO", stages, privilege, false},
-		{flavorMariaDB, "10.11.14", evidenceRun, binlogOld, slaves, "exec_master_log_pos", stopMaria, slaveTemp, "slave_parallel_threads", "CHANGE MASTER %s TO", stages, privilege, false},
-		{flavorMariaDB, "11.8.9", evidenceByHand, binlogOld, slaves, "exec_master_log_pos", stopMaria, slaveTemp, "slave_parallel_threads", "CHANGE MASTER %s TO", stages, privilege, false},
-		{flavorMariaDB, "12.1.2", evidenceRead, binlogOld, slaves, "exec_master_log_pos", stopMaria, slaveTemp, "slave_parallel_threads", "CHANGE MASTER %s TO", stages, privilege, false},
-		{flavorMySQL, "5.7.44", evidenceRead, binlogOld, slave, "exec_master_log_pos", stopSlave, slaveTemp, "slave_parallel_workers", changeMaster, "", "SUPER", false},
-		{flavorMySQL, "8.0.21", evidenceRead, binlogOld, slave, "exec_master_log_pos", stopSlave, slaveTemp, "slave_parallel_workers", changeMaster, instance, dynamic, false},
-		{flavorMySQL, "8.0.22", evidenceRead, binlogOld, replica, "exec_source_log_pos", stopReplica, slaveTemp, "slave_parallel_workers", changeMaster, instance, dynamic, false},
-		{flavorMySQL, "8.0.23", evidenceRead, binlogOld, replica, "exec_source_log_pos", stopReplica, slaveTemp, "slave_parallel_workers", changeSource, instance, dynamic, false},
-		{flavorMySQL, "8.0.44", evidenceRead, binlogOld, replica, "exec_source_log_pos", stopReplica, replicaTemp, "replica_parallel_workers", changeSource, instance, dynamic, false},
-		{flavorMySQL, "8.1.0", evidenceRead, binlogOld, replica, "exec_source_log_pos", stopReplica, replicaTemp, "replica_parallel_workers", changeSource, instance, dynamic, false},
-		{flavorMySQL, "8.2.0", evidenceRead, binlogNew, replica, "exec_source_log_pos", stopReplica, replicaTemp, "replica_parallel_workers", changeSource, instance, dynamic, false},
-		{flavorMySQL, "8.4.7", evidenceRead, binlogNew, replica, "exec_source_log_pos", stopReplica, replicaTemp, "replica_parallel_workers", changeSource, instance, dynamic, false},
-		{flavorMySQL, "9.7.4", evidenceRun, binlogNew, replica, "exec_source_log_pos", stopReplica, replicaTemp, "replica_parallel_workers", changeSource, instance, dynamic, false},
-		{flavorPercona, "5.7.44-48", evidenceRead, binlogOld, slave, "exec_master_log_pos", stopSlave, slaveTemp, "slave_parallel_workers", changeMaster, "", "SUPER", true},
-		{flavorPercona, "8.0.21-12", evidenceRead, binlogOld, slave, "exec_master_log_pos", stopSlave, slaveTemp, "slave_parallel_workers", changeMaster, instance, dynamic, true},
-		{flavorPercona, "8.0.22-13", evidenceRead, binlogOld, replica, "exec_source_log_pos", stopReplica, slaveTemp, "slave_parallel_workers", changeMaster, instance, dynamic, true},
-		{flavorPercona, "8.0.25-15", evidenceRead, binlogOld, replica, "exec_source_log_pos", stopReplica, slaveTemp, "slave_parallel_workers", changeSource, instance, dynamic, true},
-		{flavorPercona, "8.0.43-34", evidenceRead, binlogOld, replica, "exec_source_log_pos", stopReplica, replicaTemp, "replica_parallel_workers", changeSource, instance, dynamic, true},
-		{flavorPercona, "8.4.6-6", evidenceRead, binlogNew, replica, "exec_source_log_pos", stopReplica, replicaTemp, "replica_parallel_workers", changeSource, instance, dynamic, true},
+		{flavorMariaDB, "10.3.39", evidenceRead, binlogOld, slaves, "exec_master_log_pos", stopMaria, slaveTemp, "slave_parallel_threads", "CHANGE MASTER %s TO", "", false},
+		{flavorMariaDB, "10.4.34", evidenceRead, binlogOld, slaves, "exec_master_log_pos", stopMaria, slaveTemp, "slave_parallel_threads", "CHANGE MASTER %s TO", stages, false},
+		{flavorMariaDB, "10.6.21", evidenceRead, binlogOld, slaves, "exec_master_log_pos", stopMaria, slaveTemp, "slave_parallel_threads", "CHANGE MASTER %s TO", stages, false},
+		{flavorMariaDB, "10.11.14", evidenceRun, binlogOld, slaves, "exec_master_log_pos", stopMaria, slaveTemp, "slave_parallel_threads", "CHANGE MASTER %s TO", stages, false},
+		{flavorMariaDB, "11.8.9", evidenceByHand, binlogOld, slaves, "exec_master_log_pos", stopMaria, slaveTemp, "slave_parallel_threads", "CHANGE MASTER %s TO", stages, false},
+		{flavorMariaDB, "12.1.2", evidenceRead, binlogOld, slaves, "exec_master_log_pos", stopMaria, slaveTemp, "slave_parallel_threads", "CHANGE MASTER %s TO", stages, false},
+		{flavorMySQL, "5.7.44", evidenceRead, binlogOld, slave, "exec_master_log_pos", stopSlave, slaveTemp, "slave_parallel_workers", changeMaster, "", false},
+		{flavorMySQL, "8.0.21", evidenceRead, binlogOld, slave, "exec_master_log_pos", stopSlave, slaveTemp, "slave_parallel_workers", changeMaster, instance, false},
+		{flavorMySQL, "8.0.22", evidenceRead, binlogOld, replica, "exec_source_log_pos", stopReplica, slaveTemp, "slave_parallel_workers", changeMaster, instance, false},
+		{flavorMySQL, "8.0.23", evidenceRead, binlogOld, replica, "exec_source_log_pos", stopReplica, slaveTemp, "slave_parallel_workers", changeSource, instance, false},
+		{flavorMySQL, "8.0.44", evidenceRead, binlogOld, replica, "exec_source_log_pos", stopReplica, replicaTemp, "replica_parallel_workers", changeSource, instance, false},
+		{flavorMySQL, "8.1.0", evidenceRead, binlogOld, replica, "exec_source_log_pos", stopReplica, replicaTemp, "replica_parallel_workers", changeSource, instance, false},
+		{flavorMySQL, "8.2.0", evidenceRead, binlogNew, replica, "exec_source_log_pos", stopReplica, replicaTemp, "replica_parallel_workers", changeSource, instance, false},
+		{flavorMySQL, "8.4.7", evidenceRead, binlogNew, replica, "exec_source_log_pos", stopReplica, replicaTemp, "replica_parallel_workers", changeSource, instance, false},
+		{flavorMySQL, "9.7.4", evidenceRun, binlogNew, replica, "exec_source_log_pos", stopReplica, replicaTemp, "replica_parallel_workers", changeSource, instance, false},
+		{flavorPercona, "5.7.44-48", evidenceRead, binlogOld, slave, "exec_master_log_pos", stopSlave, slaveTemp, "slave_parallel_workers", changeMaster, "", true},
+		{flavorPercona, "8.0.21-12", evidenceRead, binlogOld, slave, "exec_master_log_pos", stopSlave, slaveTemp, "slave_parallel_workers", changeMaster, instance, true},
+		{flavorPercona, "8.0.22-13", evidenceRead, binlogOld, replica, "exec_source_log_pos", stopReplica, slaveTemp, "slave_parallel_workers", changeMaster, instance, true},
+		{flavorPercona, "8.0.25-15", evidenceRead, binlogOld, replica, "exec_source_log_pos", stopReplica, slaveTemp, "slave_parallel_workers", changeSource, instance, true},
+		{flavorPercona, "8.0.43-34", evidenceRead, binlogOld, replica, "exec_source_log_pos", stopReplica, replicaTemp, "replica_parallel_workers", changeSource, instance, true},
+		{flavorPercona, "8.4.6-6", evidenceRead, binlogNew, replica, "exec_source_log_pos", stopReplica, replicaTemp, "replica_parallel_workers", changeSource, instance, true},
 	} {
 		var s server
 		comment := map[string]string{flavorPercona: "Percona Server (GPL)", flavorMySQL: "MySQL Community Server - GPL", flavorMariaDB: "mariadb.org binary distribution"}[c.flavor]
@@ -77,7 +76,6 @@ func TestDialects(t *testing.T) {
 			{"workers", d.parallelWorkers, c.workers},
 			{"change of the source", d.changeSource, c.change},
 			{"backup lock", backup, c.backup},
-			{"privilege", d.applierPrivilege, c.applier},
 			{"Percona's lock", fmt.Sprint(d.tablesForBackup), fmt.Sprint(c.percona)},
 		} {
 			if check.got != check.want {

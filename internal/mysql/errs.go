@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 
@@ -39,6 +40,13 @@ const (
 	erClientInactive      = 4031 // MySQL: wait_timeout passed
 	erOptionPrevents      = 1290
 	erNoSuchThread        = 1094
+	erHostNotPrivileged   = 1130
+	erNoPassword          = 1698 // what only a password could help, and none was asked for
+	erMustChangePassword  = 1820
+	erPasswordExpired     = 1862
+	erAccountLocked       = 3118
+	erAccountLockedMaria  = 4151
+	erSecureTransport     = 3159
 	erOutOfConnectionsMem = 1041
 )
 
@@ -75,15 +83,24 @@ func (t target) connectError(ctx context.Context, err error) error {
 		hostname         x509.HostnameError
 		verification     *tls.CertificateVerificationError
 	)
+	var plugin *unknownPluginError
+	var remote *net.OpError
 	switch code(err) {
 	case 0:
 		switch {
 		case errors.As(err, &unknownAuthority), errors.As(err, &invalid), errors.As(err, &hostname), errors.As(err, &verification):
 			return t.refused("does not prove by its certificate that it is the right server: check ssl-ca and the host's name", err)
+		case errors.As(err, &remote) && remote.Op == "remote error":
+			return t.refused("ended the TLS handshake: check ssl-cert, ssl-key and tls-version", err)
 		case errors.Is(err, driver.ErrNoTLS):
 			return t.refused("offers no TLS, which the defaults file asks for: turn it on in the server or set ssl-mode", err)
-		case errors.Is(err, driver.ErrCleartextPassword), errors.Is(err, driver.ErrNativePassword),
-			errors.Is(err, driver.ErrOldPassword), errors.Is(err, driver.ErrUnknownPlugin):
+		case errors.Is(err, errServerKey):
+			return t.refused("would get the password in a form that whoever answers on its port could read: connect by the socket, turn on TLS, or name the server's key by server-public-key-path (get-server-public-key believes any)", err)
+		case errors.As(err, &plugin):
+			return t.refused(fmt.Sprintf("asks for authentication by %s, which is not supported: give the user caching_sha2_password or auth_socket (MySQL), ed25519, mysql_native_password or unix_socket (MariaDB)", plugin.plugin), err)
+		case errors.Is(err, driver.ErrCleartextPassword):
+			return t.refused("asks for the password in clear, as for PAM and LDAP, which is never sent: give the user another way of authentication", err)
+		case errors.Is(err, driver.ErrNativePassword), errors.Is(err, driver.ErrOldPassword), errors.Is(err, driver.ErrUnknownPlugin):
 			return t.refused("asks for a way of authentication that is not supported", err)
 		case errors.Is(err, os.ErrPermission):
 			return t.refused("may not be reached by this user: check the mode of the socket and its directory", err)
@@ -92,8 +109,22 @@ func (t target) connectError(ctx context.Context, err error) error {
 	case erConCount, erOutOfConnectionsMem, erServerShutdown, erTooManyUserConns, erUserLimitReached,
 		erConnectionKilled, erServerOffline, erServerNotReady, erClientInactive:
 		return &snapshot.OutOfReachError{What: t.String(), Err: err}
+	case erHostNotPrivileged:
+		return t.refused("lets nobody in from this host: by TCP create the user for the address that stillpoint comes from", err)
+	case erNoPassword:
+		return t.refused(fmt.Sprintf("refuses the user %s, who signs in as a user of this system (auth_socket, unix_socket) and not by password: connect by the socket, as the system user of that name or the one named by the user's AS", t.user), err)
+	case erMustChangePassword, erPasswordExpired:
+		return t.refused(fmt.Sprintf("says that the password of %s has expired: set a new one by ALTER USER, and PASSWORD EXPIRE NEVER", t.user), err)
+	case erAccountLocked, erAccountLockedMaria:
+		return t.refused(fmt.Sprintf("says that the user %s is locked: ALTER USER ... ACCOUNT UNLOCK", t.user), err)
+	case erSecureTransport:
+		return t.refused("takes nothing without TLS: set ssl-ca, or ssl-mode=REQUIRED, in the defaults file", err)
 	}
-	return t.refused(fmt.Sprintf("refuses the user %s: check user and password in the defaults file", t.user), err)
+	hint := ""
+	if t.network == "tcp" {
+		hint = "; by TCP the user of that address counts, not the one of localhost, and one with REQUIRE SSL or X509 needs ssl-mode=REQUIRED, ssl-cert and ssl-key"
+	}
+	return t.refused(fmt.Sprintf("refuses the user %s: check user and password in the defaults file%s", t.user, hint), err)
 }
 
 // refused is a *RefusedError about the server; sentence goes on after its name.

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -22,7 +23,9 @@ type wire struct {
 	conns    []*net.TCPConn
 	// lost: nothing goes through any more, and neither side is told.
 	lost atomic.Bool
-	done sync.WaitGroup
+	// noTLS: the server's greeting loses the bit that offers it, as on a server without.
+	noTLS atomic.Bool
+	done  sync.WaitGroup
 }
 
 // newWire listens on a port of its own until the test ends.
@@ -47,9 +50,13 @@ func newWire(tb testing.TB, server string) *wire {
 			w.mu.Lock()
 			w.conns = append(w.conns, client.(*net.TCPConn), up.(*net.TCPConn))
 			w.mu.Unlock()
-			for _, pair := range [][2]net.Conn{{client, up}, {up, client}} {
-				w.done.Go(func() { w.pump(pair[0], pair[1]) })
-			}
+			w.done.Go(func() {
+				if w.noTLS.Load() && !greetWithoutTLS(up, client) {
+					return
+				}
+				w.pump(up, client)
+			})
+			w.done.Go(func() { w.pump(client, up) })
 		}
 	})
 	tb.Cleanup(func() {
@@ -58,6 +65,23 @@ func newWire(tb testing.TB, server string) *wire {
 		w.done.Wait()
 	})
 	return w
+}
+
+// greetWithoutTLS passes on the server's first packet without CLIENT_SSL: a
+// header of 4 bytes, a byte, the version with its NUL, 13 bytes, the capabilities.
+func greetWithoutTLS(up, client net.Conn) bool {
+	b := make([]byte, 4)
+	if _, err := io.ReadFull(up, b); err != nil {
+		return false
+	}
+	b = append(b, make([]byte, int(b[0])|int(b[1])<<8)...)
+	if _, err := io.ReadFull(up, b[4:]); err != nil {
+		return false
+	}
+	capabilities := 5 + bytes.IndexByte(b[5:], 0) + 1 + 13
+	b[capabilities+1] &^= 0x08
+	_, err := client.Write(b)
+	return err == nil
 }
 
 // pump carries bytes one way. What is lost is read and thrown away, so that

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -116,8 +117,10 @@ func (p *pair) caughtUp(t testing.TB) {
 	}
 	mark := strconv.FormatInt(time.Now().UnixNano()%1e9, 10)
 	p.run(t, p.source, "REPLACE INTO t.a VALUES (99, "+mark+")")
+	watch := p.replica.root(t)
+	defer watch.drop()
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		rows, err := p.replica.root(t).query(t.Context(), "SELECT v FROM t.a WHERE i = 99")
+		rows, err := watch.query(t.Context(), "SELECT v FROM t.a WHERE i = 99")
 		if err == nil && len(rows) == 1 && rows[0]["v"] == mark && count(p.replica) == count(p.source) {
 			return
 		}
@@ -169,4 +172,10 @@ func (p *pair) load(t testing.TB, writers int) (stop func()) {
 	stop = func() { once.Do(func() { close(done); wg.Wait() }) }
 	t.Cleanup(stop)
 	return stop
+}
+
+// contextWithin ends after d, or with the test.
+func contextWithin(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
+	t.Helper()
+	return context.WithTimeout(t.Context(), d)
 }

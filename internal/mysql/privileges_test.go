@@ -45,7 +45,7 @@ func (s *testServer) mustRun(tb testing.TB, c *conn, statements ...string) {
 // returns what preflight says of its user.
 func check(tb testing.TB, cfg Config) error {
 	tb.Helper()
-	d, err := New(Config{Socket: cfg.Socket, User: cfg.User, LockTimeout: cfg.LockTimeout})
+	d, err := New(Config{DefaultsFile: cfg.DefaultsFile, Socket: cfg.Socket, User: cfg.User, LockTimeout: cfg.LockTimeout})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -105,10 +105,12 @@ func (s *Session) Unlock(ctx context.Context) error {
 // milliseconds [facts, "Losing the lock"]. It waits for no answer, and less than
 // a second for the farewells to be written. It always returns nil: whether the
 // server hears the farewell or finds the socket closed comes to the same.
+// An applier that is still stopped is left to SettleApplier.
 func (s *Session) Close() error {
 	s.closed, s.held = true, false
 	s.a.quit()
 	s.b.quit()
+	s.applier.note.letGo()
 	s.forget()
 	return nil
 }

@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,6 +42,9 @@ func (s *Session) readReplica(ctx context.Context, c *conn, b binlogStatus) (*me
 	appliers, err := s.readAppliers(ctx, c, b)
 	if err != nil {
 		return nil, nil, err
+	}
+	if s.applier.whole {
+		appliers.ours = s.applier.channels
 	}
 	var list []messages.Replica
 	for _, ch := range channels {
@@ -110,6 +114,8 @@ type appliers struct {
 	// with unknown where that is not told.
 	parallel map[string]int
 	unknown  bool
+	// ours are the channels that we have stopped, and seen to have stopped.
+	ours []string
 }
 
 // readAppliers asks how the appliers work.
@@ -172,6 +178,8 @@ func (a appliers) doubt(ch channel) string {
 		return "its applier has several threads and notes the position only now and then; stopped (replica: stop_applier) it is exact"
 	case ch.failed:
 		return "its applier has several threads and stopped with an error, which may leave gaps"
+	case slices.Contains(a.ours, ch.name):
+		return ""
 	case applied == 0:
 		return "its applier has several threads and has applied nothing since the server started, so that it is not known how it ended before"
 	}

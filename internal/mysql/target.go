@@ -18,6 +18,10 @@ type target struct {
 	user     string
 	password string
 	tls      tlsOptions
+	// serverKey is the file with the server's RSA key; fetchKey believes the one
+	// that the server sends. Both matter by TCP without TLS alone.
+	serverKey string
+	fetchKey  bool
 }
 
 // String names the server as errors do. It never holds a password.
@@ -86,6 +90,8 @@ func (c Config) merge(options map[string]option) (target, error) {
 	} else {
 		t.network, t.addr = "unix", first(socket, DefaultSocket)
 	}
+	t.serverKey = options["server-public-key-path"].value
+	t.fetchKey = switchOption(options, "get-server-public-key") == yes
 	var err error
 	t.tls, err = parseTLS(options)
 	return t, err
@@ -102,7 +108,15 @@ func (t target) driverConfig() (*driver.Config, error) {
 	cfg.Logger = &driver.NopLogger{}
 	cfg.ConnectionAttributes = "program_name:stillpoint"
 	var err error
-	cfg.TLS, cfg.AllowFallbackToPlaintext, err = t.tls.config(t.network, t.addr)
+	if cfg.TLS, cfg.AllowFallbackToPlaintext, err = t.tls.config(t.network, t.addr); err != nil || t.network != "tcp" {
+		return cfg, err
+	}
+	switch {
+	case t.serverKey != "":
+		err = useServerKey(cfg, t.serverKey)
+	case !t.fetchKey:
+		cfg.DialFunc = guardedDial
+	}
 	return cfg, err
 }
 

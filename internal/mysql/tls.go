@@ -26,6 +26,8 @@ const (
 type tlsOptions struct {
 	mode          tlsMode
 	ca, cert, key string
+	// oldest and newest bound the protocol's version; 0: no bound of ours.
+	oldest, newest uint16
 }
 
 // modesByName are the values of ssl-mode.
@@ -49,6 +51,11 @@ func parseTLS(options map[string]option) (tlsOptions, error) {
 			t.cert = o.value
 		case "ssl-key":
 			t.key = o.value
+		case "tls-version":
+			var err error
+			if t.oldest, t.newest, err = parseVersions(o.value); err != nil {
+				return t, fmt.Errorf("line %d: %w", o.line, err)
+			}
 		case "ssl", "skip-ssl", "disable-ssl", "ssl-mode":
 		case "ssl-verify-server-cert", "skip-ssl-verify-server-cert", "disable-ssl-verify-server-cert":
 		default:
@@ -82,6 +89,29 @@ func parseTLS(options map[string]option) (tlsOptions, error) {
 		t.mode = tlsRequired
 	}
 	return t, nil
+}
+
+// parseVersions reads tls-version, a list. Of TLS before 1.2, which has been
+// broken, nothing is spoken, whatever the list says.
+func parseVersions(list string) (oldest, newest uint16, err error) {
+	known := map[string]uint16{"TLSV1": tls.VersionTLS10, "TLSV1.1": tls.VersionTLS11, "TLSV1.2": tls.VersionTLS12, "TLSV1.3": tls.VersionTLS13}
+	for _, name := range strings.Split(list, ",") {
+		v, ok := known[strings.ToUpper(strings.TrimSpace(name))]
+		if !ok {
+			return 0, 0, errors.New("tls-version must be a list of TLSv1.2 and TLSv1.3")
+		}
+		if v < tls.VersionTLS12 {
+			continue
+		}
+		if oldest == 0 || v < oldest {
+			oldest = v
+		}
+		newest = max(newest, v)
+	}
+	if newest == 0 {
+		return 0, 0, errors.New("tls-version names no version that is still safe: add TLSv1.2 or TLSv1.3")
+	}
+	return oldest, newest, nil
 }
 
 // ternary is a switch that may not have been given.
@@ -119,7 +149,7 @@ func (t tlsOptions) config(network, addr string) (*tls.Config, bool, error) {
 	if t.mode == tlsDisabled || t.mode == tlsPreferred && network == "unix" {
 		return nil, false, nil
 	}
-	cfg := &tls.Config{ServerName: "localhost", MinVersion: tls.VersionTLS12}
+	cfg := &tls.Config{ServerName: "localhost", MinVersion: max(tls.VersionTLS12, t.oldest), MaxVersion: t.newest}
 	if network == "tcp" {
 		host, _, err := net.SplitHostPort(addr)
 		if err != nil {

@@ -1,105 +1,212 @@
 package mysql
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
+	"crypto/tls"
 	"fmt"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"stillpoint/internal/snapshot"
 )
 
-// selfSigned writes a certificate for host, and its key, and returns their paths.
-func selfSigned(t *testing.T, name string, host net.IP) (cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// signIn connects with a defaults file of these lines, and says in which version
+// of TLS: "" for none.
+func signIn(tb testing.TB, lines ...string) (version string, err error) {
+	tb.Helper()
+	file := filepath.Join(tb.TempDir(), "my.cnf")
+	if err := os.WriteFile(file, []byte("[client]\n"+strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	d, err := New(Config{DefaultsFile: file})
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, IPAddresses: []net.IP{host},
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	s, err := d.connect(tb.Context())
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	keyDER, err := x509.MarshalECPrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
+	defer func() { _ = s.Close() }()
+	rows, err := s.a.query(tb.Context(), "SHOW SESSION STATUS LIKE 'Ssl_version'")
+	if err != nil || len(rows) != 1 {
+		tb.Fatal(rows, err)
 	}
-	dir := t.TempDir()
-	cert, key = filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key")
-	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "EC PRIVATE KEY", Bytes: keyDER}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return cert, key
+	return rows[0]["value"], nil
 }
 
+// option file's spelling of the tests' password.
+var passwordLine = `password="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(testPassword) + `"`
+
+// Every way of asking for TLS, against a server with a certificate that is
+// right, of another authority, for another host, expired or without names,
+// and against one that has none.
 func TestTLS(t *testing.T) {
-	local := net.IPv4(127, 0, 0, 1)
-	cert, key := selfSigned(t, "server", local)
-	other, _ := selfSigned(t, "other", local)
-	elsewhere, elsewhereKey := selfSigned(t, "elsewhere", net.IPv4(127, 0, 0, 2))
-	for _, c := range []struct {
-		name   string
-		server []string
-		file   string
-		ok     bool
-	}{
-		{"the right one", []string{"--ssl-cert=" + cert, "--ssl-key=" + key}, "ssl-ca=" + cert + "\nssl-mode=VERIFY_IDENTITY", true},
-		{"MariaDB's spelling", []string{"--ssl-cert=" + cert, "--ssl-key=" + key}, "ssl-ca=" + cert + "\nssl-verify-server-cert", true},
-		{"another authority", []string{"--ssl-cert=" + cert, "--ssl-key=" + key}, "ssl-ca=" + other, false},
-		{"another host's", []string{"--ssl-cert=" + elsewhere, "--ssl-key=" + elsewhereKey}, "ssl-ca=" + elsewhere + "\nssl-mode=VERIFY_IDENTITY", false},
-		{"another host's, not asked for", []string{"--ssl-cert=" + elsewhere, "--ssl-key=" + elsewhereKey}, "ssl-ca=" + elsewhere, true},
-		{"required of a server without", nil, "ssl", false},
+	soon := time.Now().Add(time.Hour)
+	ours, others := newAuthority(t, "ours"), newAuthority(t, "others")
+	right := ours.issue(t, "right", soon, "127.0.0.1", "localhost")
+	elsewhere := ours.issue(t, "elsewhere", soon, "127.0.0.2", "db.example.com")
+	expired := keyPair{cert: "expired"} // made below, since MySQL loads none that is
+	nameless := ours.issue(t, "127.0.0.1", soon)
+	client, stranger := ours.issue(t, "client", soon), others.issue(t, "stranger", soon)
+	with := func(p keyPair) string { return "ssl-cert=" + p.cert + "\nssl-key=" + p.key }
+	const (
+		none    = "" // no TLS, and in
+		any     = "TLS"
+		wrong   = "does not prove by its certificate"
+		without = "offers no TLS"
+		v12     = "TLSv1.2"
+		v13     = "TLSv1.3"
+	)
+	ca, otherCA := "ssl-ca="+ours.path, "ssl-ca="+others.path
+	each(t, func(t *testing.T, srv *testServer) {
+		addr := srv.byTCP(t)
+		plain, through := newWire(t, addr), newWire(t, addr)
+		plain.noTLS.Store(true)
+		root, shown := srv.root(t), keyPair{}
+		for _, c := range []struct {
+			name string
+			// shown is the server's certificate; the zero keyPair: the server offers no TLS.
+			shown keyPair
+			file  string
+			want  string
+			// require is what the user was created with; socket: not by TCP.
+			require string
+			socket  bool
+		}{
+			{name: "nothing said", shown: right, want: any},
+			{name: "DISABLED", shown: right, file: "ssl-mode=DISABLED", want: none},
+			{name: "PREFERRED", shown: elsewhere, file: "ssl-mode=PREFERRED", want: any},
+			{name: "REQUIRED, expired", shown: expired, file: "ssl-mode=REQUIRED", want: any},
+			{name: "VERIFY_CA, expired", shown: expired, file: "ssl-mode=VERIFY_CA\n" + ca, want: wrong},
+			{name: "VERIFY_IDENTITY, expired", shown: expired, file: "ssl-mode=VERIFY_IDENTITY\n" + ca, want: wrong},
+			{name: "REQUIRED with the wrong CA", shown: right, file: "ssl-mode=REQUIRED\n" + otherCA, want: any},
+			{name: "VERIFY_CA", shown: right, file: "ssl-mode=VERIFY_CA\n" + ca, want: any},
+			{name: "VERIFY_CA, another host", shown: elsewhere, file: "ssl-mode=VERIFY_CA\n" + ca, want: any},
+			{name: "VERIFY_CA, wrong CA", shown: right, file: "ssl-mode=VERIFY_CA\n" + otherCA, want: wrong},
+			{name: "VERIFY_CA, the system's authorities", shown: right, file: "ssl-mode=VERIFY_CA", want: wrong},
+			{name: "VERIFY_IDENTITY", shown: right, file: "ssl-mode=VERIFY_IDENTITY\n" + ca, want: any},
+			{name: "VERIFY_IDENTITY, another host", shown: elsewhere, file: "ssl-mode=VERIFY_IDENTITY\n" + ca, want: wrong},
+			{name: "VERIFY_IDENTITY, wrong CA", shown: right, file: "ssl-mode=VERIFY_IDENTITY\n" + otherCA, want: wrong},
+			{name: "VERIFY_IDENTITY, a common name alone", shown: nameless, file: "ssl-mode=VERIFY_IDENTITY\n" + ca, want: wrong},
+			{name: "a CA alone verifies it", shown: right, file: otherCA, want: wrong},
+			{name: "a CA alone does not look at the host", shown: elsewhere, file: ca, want: any},
+			{name: "MariaDB's ssl", shown: right, file: "ssl", want: any},
+			{name: "MariaDB's ssl=0", shown: right, file: "ssl=0", want: none},
+			{name: "MariaDB's skip-ssl", shown: right, file: "skip-ssl", want: none},
+			{name: "MariaDB's ssl-verify-server-cert", shown: right, file: ca + "\nssl-verify-server-cert", want: any},
+			{name: "the same, another host", shown: elsewhere, file: ca + "\nssl-verify-server-cert", want: wrong},
+			{name: "the same, off", shown: right, file: otherCA + "\nssl-verify-server-cert=0", want: any},
+			{name: "tls-version 1.2", shown: right, file: "tls-version=TLSv1.2", want: v12},
+			{name: "tls-version 1.3", shown: right, file: "tls-version=TLSv1,TLSv1.3", want: v13},
+			{name: "without: nothing said", want: none},
+			{name: "without: PREFERRED", file: "ssl-mode=PREFERRED", want: none},
+			{name: "without: REQUIRED", file: "ssl-mode=REQUIRED", want: without},
+			{name: "without: VERIFY_CA", file: ca, want: without},
+			{name: "without: ssl", file: "ssl", want: without},
+			{name: "REQUIRE SSL", shown: right, require: "SSL", file: "ssl", want: any},
+			{name: "REQUIRE SSL, not used", shown: right, require: "SSL", file: "skip-ssl", want: "needs ssl-mode=REQUIRED"},
+			{name: "REQUIRE X509", shown: right, require: "X509", file: ca + "\n" + with(client), want: any},
+			{name: "REQUIRE X509, none shown", shown: right, require: "X509", file: ca, want: "one with REQUIRE SSL or X509 needs"},
+			{name: "REQUIRE X509, a stranger's", shown: right, require: "X509", file: ca + "\n" + with(stranger), want: "the TLS handshake: check ssl-cert"},
+			{name: "REQUIRE SUBJECT", shown: right, require: "SUBJECT '/CN=client'", file: ca + "\n" + with(client), want: any},
+			{name: "by the socket, not asked for", shown: right, socket: true, want: none},
+			{name: "by the socket, asked for", shown: right, socket: true, file: ca + "\nssl-verify-server-cert", want: any},
+			{name: "by the socket, another host's", shown: elsewhere, socket: true, file: ca + "\nssl-verify-server-cert", want: wrong},
+			{name: "a CA that is not there", shown: right, file: "ssl-ca=/none", want: "cannot read ssl-ca"},
+			{name: "a CA that is none", shown: right, file: "ssl-ca=" + right.key, want: "holds no certificate"},
+			{name: "a key of another", shown: right, file: "ssl-cert=" + client.cert + "\nssl-key=" + stranger.key, want: "cannot use ssl-cert"},
+			{name: "a version that nobody should speak", shown: right, file: "tls-version=TLSv1.1", want: "line 7: tls-version"},
+			{name: "an option that is not understood", shown: right, file: "ssl-crl=/x", want: "line 7: ssl-crl is not supported"},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				where := fmt.Sprintf("host=127.0.0.1\nport=%d", through.port())
+				if c.shown == (keyPair{}) {
+					where = fmt.Sprintf("host=127.0.0.1\nport=%d", plain.port())
+				} else if shown != c.shown {
+					shown = c.shown
+					if c.shown == expired {
+						end := time.Now().Truncate(time.Second).Add(2 * time.Second) // a certificate has whole seconds
+						srv.show(t, root, ours.issue(t, "expired", end, "127.0.0.1"))
+						time.Sleep(time.Until(end) + 10*time.Millisecond)
+					} else {
+						srv.show(t, root, c.shown)
+					}
+				}
+				if c.socket {
+					where = "socket=" + srv.socket + "\n#"
+				}
+				if c.require != "" {
+					srv.mustRun(t, root, "ALTER USER '"+testUser+"'@'127.0.0.1' REQUIRE "+c.require)
+					t.Cleanup(func() { srv.mustRun(t, root, "ALTER USER '"+testUser+"'@'127.0.0.1' REQUIRE NONE") })
+				}
+				version, err := signIn(t, where, "user="+testUser, passwordLine, "get-server-public-key", c.file)
+				in := c.want == none || strings.HasPrefix(c.want, any)
+				switch {
+				case in && err != nil:
+					t.Error(err)
+				case in && c.want == none && version != "", in && !strings.HasPrefix(version, c.want):
+					t.Errorf("signed in with TLS version %q", version)
+				case !in && (err == nil || !strings.Contains(err.Error(), c.want)):
+					t.Errorf("version %q, error %v, want %q", version, err, c.want)
+				case !in && errorIsOutOfReach(err):
+					t.Errorf("to try again is of no use, but: %v", err)
+				}
+				if err != nil && strings.Contains(err.Error(), testPassword) {
+					t.Errorf("the error has the password: %v", err)
+				}
+			})
+		}
+	}, append(listening(t), "--ssl-ca="+ours.path, "--ssl-cert="+shownCert(t, right).cert, "--ssl-key="+shownCert(t, right).key)...)
+}
+
+func errorIsOutOfReach(err error) bool {
+	_, out := errorAs[*snapshot.OutOfReachError](err)
+	return out
+}
+
+// shownCert is where the server's certificate lies, of which the content changes.
+func shownCert(tb testing.TB, first keyPair) keyPair {
+	tb.Helper()
+	dir := filepath.Dir(first.cert)
+	p := keyPair{filepath.Join(dir, "shown.pem"), filepath.Join(dir, "shown.key")}
+	copyFile(tb, first.cert, p.cert)
+	copyFile(tb, first.key, p.key)
+	return p
+}
+
+func copyFile(tb testing.TB, from, to string) {
+	tb.Helper()
+	text, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, text, 0o600)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// show has the server present another certificate from here on.
+func (s *testServer) show(tb testing.TB, root *conn, p keyPair) {
+	tb.Helper()
+	shownCert(tb, p)
+	s.mustRun(tb, root, map[string]string{flavorMariaDB: "FLUSH LOCAL SSL", flavorMySQL: "ALTER INSTANCE RELOAD TLS"}[s.flavor])
+}
+
+func TestParseVersions(t *testing.T) {
+	for list, want := range map[string][2]uint16{
+		"TLSv1.2":                 {tls.VersionTLS12, tls.VersionTLS12},
+		"TLSv1.2,TLSv1.3":         {tls.VersionTLS12, tls.VersionTLS13},
+		" tlsv1.3 , TLSv1.1":      {tls.VersionTLS13, tls.VersionTLS13},
+		"TLSv1,TLSv1.1,TLSv1.2":   {tls.VersionTLS12, tls.VersionTLS12},
+		"TLSv1.1":                 {},
+		"":                        {},
+		"TLSv1.2,TLSv1.3,TLSv1.4": {},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			port := freePort(t)
-			srv := startServer(t, append(c.server, "--skip-skip-networking", "--bind-address=127.0.0.1", "--port="+strconv.Itoa(int(port)))...)
-			for _, statement := range []string{"CREATE USER tcp@'127.0.0.1' IDENTIFIED BY 'x'", "GRANT ALL ON *.* TO tcp@'127.0.0.1'"} {
-				if err := srv.root(t).exec(t.Context(), statement); err != nil {
-					t.Fatal(err)
-				}
-			}
-			file := filepath.Join(t.TempDir(), "my.cnf")
-			text := fmt.Sprintf("[client]\nhost=127.0.0.1\nport=%d\nuser=tcp\npassword=x\n%s\n", port, c.file)
-			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			d, err := New(Config{DefaultsFile: file})
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := d.connect(t.Context())
-			if !c.ok {
-				if _, refused := errorAs[*snapshot.RefusedError](err); !refused {
-					t.Errorf("Connect: %v", err)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = s.Close() }()
-			rows, err := s.a.query(t.Context(), "SHOW SESSION STATUS LIKE 'Ssl_cipher'")
-			if err != nil || len(rows) != 1 || rows[0]["value"] == "" {
-				t.Errorf("no TLS: %v, %v", rows, err)
-			}
-		})
+		oldest, newest, err := parseVersions(list)
+		if (err != nil) != (want == [2]uint16{}) || [2]uint16{oldest, newest} != want {
+			t.Errorf("%q: %x to %x, %v", list, oldest, newest, err)
+		}
 	}
 }

@@ -28,10 +28,15 @@ func (a *attempt) holdAndSnapshot(ctx context.Context) bool {
 		ran := len(a.result.Stages)
 		err := a.beforeTry(ctx, try)
 		prepared := len(a.result.Stages)
+		tried := err == nil
+		if tried {
+			err = a.window(ctx)
+		}
+		ended := len(a.result.Stages)
+		a.startApplier(ctx)
 		var no *LockNotGrantedError
 		switch {
-		case err == nil:
-			err = a.window(ctx)
+		case tried:
 		case errors.As(err, &no): // nothing was requested, since it would have had to wait
 		case errors.Is(err, errSetExists):
 			return false
@@ -53,7 +58,7 @@ func (a *attempt) holdAndSnapshot(ctx context.Context) bool {
 		last = err
 		if try > 1 {
 			// Sixty times the same would leave no room for the stages in a result.
-			a.result.Stages = slices.Delete(a.result.Stages, ran, prepared)
+			a.result.Stages = slices.Delete(a.result.Stages[:ended], ran, prepared)
 		}
 		if try < tries {
 			a.progress("lock", no.Error())

@@ -66,6 +66,7 @@ type attempt struct {
 	begun   bool // the journal knows of this attempt
 	guard   Guard
 	session DatabaseSession
+	applier bool // a replica\'s applier may be stopped by us
 	// trusted says that where the server's files are is the plan's word.
 	trusted  bool
 	attached []Attachment

@@ -18,6 +18,8 @@ type Plan struct {
 	LockSleep time.Duration // between tries, with nothing held
 	// LockTimeout is the bound of one try; the Database knows it too.
 	LockTimeout time.Duration
+	// StopApplier stops a replica's applier for each try.
+	StopApplier bool
 	// SnapshotTimeout is for EC2's answer.
 	SnapshotTimeout time.Duration
 	// HookTimeout is for each hook; not used where there is none.

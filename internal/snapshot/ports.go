@@ -30,6 +30,16 @@ type DatabaseSession interface {
 	// Settle runs the preliminary flush where it can do no harm, and says in
 	// a few words what it did or why it did not. Nothing is held afterwards.
 	Settle(ctx context.Context) (did string, err error)
+	// StopApplier stops a replica's applier, where the plan wants that, with none
+	// of its temporary tables open, and says how many channels had one that ran. It
+	// is called with nothing held, before each try. A *LockNotGrantedError with Waited
+	// means that it did not come to rest in time. Whatever it returns,
+	// StartApplier must follow.
+	StopApplier(ctx context.Context) (stopped int, err error)
+	// StartApplier starts again what StopApplier has stopped, and nothing else. It
+	// is called when nothing is held, and may be called when nothing is stopped.
+	// After an error a note is left for the next start, see cmd's settlement.
+	StartApplier(ctx context.Context) error
 	// Ready does what a try needs beforehand, so that Lock sends little more
 	// than its request: it looks for what would block it and sets the server's
 	// own bounds. Its errors are those of Lock; a *LockNotGrantedError has Waited.

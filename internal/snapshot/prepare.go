@@ -202,6 +202,9 @@ func (a *attempt) beforeTry(ctx context.Context, try int) error {
 			return cannotFlush(ctx, err)
 		}
 	}
+	if err := a.stopApplier(ctx, try); err != nil {
+		return err
+	}
 	if a.job.Lease != nil {
 		if err := a.stage("lease", func() error { return a.job.Lease.Cover(ctx, a.windowLength()) }); err != nil {
 			if !errors.As(err, new(*LeaseLostError)) {

@@ -17,6 +17,8 @@ type Database struct {
 	ConnectFunc     func(ctx context.Context) error
 	LocateFunc      func(ctx context.Context) (snapshot.Location, error)
 	SettleFunc      func(ctx context.Context) (string, error)
+	StopFunc        func(ctx context.Context) (int, error)
+	StartFunc       func(ctx context.Context) error
 	ReadyFunc       func(ctx context.Context, hold time.Duration) error
 	LockFunc        func(ctx context.Context, hold time.Duration) error
 	CoordinatesFunc func(ctx context.Context) (messages.MySQL, error)
@@ -75,6 +77,31 @@ func (s *session) Settle(ctx context.Context) (string, error) {
 		return s.SettleFunc(ctx)
 	}
 	return "flushed", ctx.Err()
+}
+
+// StopApplier stops one applier; Faults tells of one that stays so.
+func (s *session) StopApplier(ctx context.Context) (int, error) {
+	s.rig.note("Session.StopApplier")
+	s.rig.set(&s.rig.stopped, true)
+	if s.StopFunc != nil {
+		return s.StopFunc(ctx)
+	}
+	return 1, ctx.Err()
+}
+
+func (s *session) StartApplier(ctx context.Context) error {
+	s.rig.note("Session.StartApplier")
+	s.rig.bounded(ctx, "Session.StartApplier")
+	if !s.open {
+		s.rig.fault("started the applier on a session that is closed")
+	}
+	if s.StartFunc != nil {
+		if err := s.StartFunc(ctx); err != nil {
+			return err
+		}
+	}
+	s.rig.set(&s.rig.stopped, false)
+	return nil
 }
 
 func (s *session) Ready(ctx context.Context, hold time.Duration) error {

@@ -36,7 +36,9 @@ type Rig struct {
 	locked bool
 	frozen bool
 	owed   bool // post_thaw is
-	stuck  bool // Thaw was called and could not thaw: what follows has to go on without
+	// stopped says that a replica's applier is.
+	stopped bool
+	stuck   bool // Thaw was called and could not thaw: what follows has to go on without
 }
 
 // permitted are the calls that may be made while anything is held.
@@ -128,6 +130,7 @@ func (r *Rig) Faults() []string {
 	add(r.locked, "the database is still locked")
 	add(r.frozen, "the file systems are still frozen")
 	add(r.owed, "post_thaw is still owed")
+	add(r.stopped, "the replica's applier is still stopped")
 	add(r.DB.opened != r.DB.closed, fmt.Sprintf("%d sessions were opened and %d closed", r.DB.opened, r.DB.closed))
 	add(r.Freezer.armed != r.Freezer.closed, fmt.Sprintf("%d guardians were armed and %d closed", r.Freezer.armed, r.Freezer.closed))
 	return out

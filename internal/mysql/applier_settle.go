@@ -1,0 +1,129 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// settleEvery is how often SettleApplier looks whether a living process has let go of its note.
+const settleEvery = 100 * time.Millisecond
+
+// SettleApplier starts the appliers again that the note in a runtime directory
+// says were stopped by a process that is dead, and removes the note. It says in
+// sentences what it did; none where there is no note. While the process lives that
+// has the note, it is waited for until ctx ends.
+//
+// Nothing is started that others may have stopped: not in a server that was
+// restarted since, and no channel that the note does not name. Where the process
+// died in the middle of a stop, that may still be under way in the server; then the
+// stop is repeated, which waits for it, so that the start comes after it.
+//
+// An error says what is still owed; the note stays.
+func SettleApplier(ctx context.Context, dir string) ([]string, error) {
+	for {
+		n, err := openNote(dir)
+		switch {
+		case errors.Is(err, errBusy):
+			select {
+			case <-time.After(settleEvery):
+				continue
+			case <-ctx.Done():
+				return nil, fmt.Errorf("cannot settle the replica's applier yet: %w", err)
+			}
+		case err != nil:
+			return nil, fmt.Errorf("cannot settle the replica's applier: %w", err)
+		case n == nil:
+			return nil, nil
+		}
+		did, err := n.settle(ctx)
+		if err != nil {
+			n.letGo()
+			return did, fmt.Errorf("cannot start the replica's applier, which stillpoint (process %d) has stopped; by hand: %s: %w", n.owed.PID, n.byHand(), err)
+		}
+		return did, n.remove()
+	}
+}
+
+// settle does what the note says.
+func (n *note) settle(ctx context.Context) ([]string, error) {
+	boot, _, err := now()
+	if err != nil {
+		return nil, err
+	}
+	if boot != n.owed.BootID {
+		return []string{"the host was started again since the replica's applier was stopped: nothing is left to be done"}, nil
+	}
+	s, err := n.session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = s.Close() }()
+	restarted, err := n.outlived(ctx, s.b)
+	if err != nil {
+		return nil, err
+	}
+	if restarted {
+		return []string{fmt.Sprintf("%s was restarted since its replica's applier was stopped: it is left as the server starts it", s.target)}, nil
+	}
+	running, err := s.runningAppliers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var did []string
+	d := s.server.dialect()
+	for _, name := range n.owed.Channels {
+		runs := slices.Contains(running, name)
+		if runs && n.owed.Phase == phaseStopped {
+			did = append(did, fmt.Sprintf("the applier%s of %s runs again already", ofName(name), s.target))
+			continue
+		}
+		if !goodName(name) {
+			return did, fmt.Errorf("the name of channel %q cannot be put into a statement", name)
+		}
+		if runs {
+			if err := s.b.execWithin(ctx, d.stop(name)); err != nil {
+				return did, s.statementError(s.b, "wait for the stop of the applier of", err)
+			}
+		}
+		if err := s.b.execWithin(ctx, d.start(name)); err != nil {
+			return did, s.statementError(s.b, "start the applier of", err)
+		}
+		did = append(did, fmt.Sprintf("the applier%s of %s, stopped by a stillpoint that is dead (process %d), was started again", ofName(name), s.target, n.owed.PID))
+	}
+	return did, nil
+}
+
+// session connects to the server that the note is about.
+func (n *note) session(ctx context.Context) (*Session, error) {
+	o := n.owed
+	cfg := Config{DefaultsFile: o.DefaultsFile, Socket: o.Socket, Host: o.Host, Port: o.Port, User: o.User}
+	d, err := New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	t, err := cfg.target()
+	if err != nil {
+		return nil, err
+	}
+	dial, err := t.driverConfig()
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{cfg: d.cfg, target: t, dial: dial}
+	if s.b, err = open(ctx, dial); err != nil {
+		return nil, t.connectError(ctx, err)
+	}
+	if err := s.learn(ctx); err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// byHand is what a person types.
+func (n *note) byHand() string {
+	return fmt.Sprintf("START REPLICA SQL_THREAD (MariaDB: START ALL SLAVES; channels %q), and remove %s", n.owed.Channels, n.path)
+}

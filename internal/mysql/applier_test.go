@@ -1,0 +1,350 @@
+package mysql
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"stillpoint/internal/snapshot"
+)
+
+// applierSession is a session of the minimal user whose plan says replica:
+// stop_applier, by a defaults file, as SettleApplier needs it.
+func (p *pair) applierSession(t *testing.T, dir string) *Session {
+	t.Helper()
+	file := filepath.Join(dir, "my.cnf")
+	text := fmt.Sprintf("[client]\nuser=%s\npassword='%s'\nsocket=%s\n", testUser, strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(testPassword), p.replica.socket)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return p.replica.connect(t, func(c *Config) {
+		*c = Config{DefaultsFile: file, StopApplier: true, RuntimeDir: dir, LockTimeout: time.Second}
+	})
+}
+
+// letApply lets the minimal user stop and start the applier.
+func (p *pair) letApply(t *testing.T) {
+	t.Helper()
+	name := map[string]string{flavorMariaDB: "REPLICATION SLAVE ADMIN", flavorMySQL: "REPLICATION_SLAVE_ADMIN"}[p.flavor]
+	p.run(t, p.replica, "SET SESSION sql_log_bin = 0", "GRANT "+name+" ON *.* TO "+testUser+"@localhost")
+}
+
+func stopApplier(t *testing.T, s *Session) {
+	t.Helper()
+	if n, err := s.StopApplier(t.Context()); err != nil || n != 1 {
+		t.Fatalf("%d appliers were stopped, %v", n, err)
+	}
+}
+
+func startApplier(t *testing.T, s *Session) {
+	t.Helper()
+	if err := s.StartApplier(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func noted(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, NoteName))
+	return err == nil
+}
+
+// long has the applier go through a statement of some seconds, and returns when it does.
+func (p *pair) long(t *testing.T, seconds int) {
+	t.Helper()
+	p.run(t, p.source, "SET GLOBAL binlog_format = STATEMENT")
+	c := p.source.root(t)
+	if err := c.exec(t.Context(), "SET SESSION binlog_format = STATEMENT"); err != nil {
+		t.Fatal(err)
+	}
+	// It is quick on the source. (A plain @@server_id is the source's in MariaDB's applier too.)
+	if err := c.exec(t.Context(), fmt.Sprintf("INSERT INTO t.w (v) SELECT IF(@@global.server_id = 12, SLEEP(%d), 0)", seconds)); err != nil {
+		t.Fatal(err)
+	}
+	watch := p.replica.root(t)
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		rows, err := watch.query(t.Context(), "SELECT ID AS id FROM information_schema.PROCESSLIST WHERE STATE = 'User sleep' AND USER = 'system user'")
+		if err == nil && len(rows) == 1 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the applier does not sleep: %v", p.status(t))
+		}
+	}
+}
+
+func TestApplier(t *testing.T) {
+	for _, flavor := range []string{flavorMariaDB, flavorMySQL} {
+		t.Run(flavor, func(t *testing.T) {
+			p := startPair(t, flavor, nil, nil)
+			p.letApply(t)
+			for _, c := range []struct {
+				name string
+				test func(t *testing.T, p *pair, s *Session, dir string)
+			}{
+				{"run", applierRun},
+				{"stopped by others", applierOfOthers},
+				{"temporary tables", applierTemporaryTables},
+				{"long statement", applierLong},
+				{"sessions killed", applierSessionsKilled},
+				{"SIGKILL", applierSIGKILL},
+				{"SIGKILL in a stop", applierSIGKILLStopping},
+				{"started by others", applierStarted},
+				{"server restarted", applierRestarted},
+			} {
+				ok := t.Run(c.name, func(t *testing.T) {
+					dir := t.TempDir()
+					if err := os.Chmod(dir, 0o700); err != nil {
+						t.Fatal(err)
+					}
+					c.test(t, p, p.applierSession(t, dir), dir)
+					if noted(dir) {
+						t.Error("the note is still there")
+					}
+				})
+				if !ok {
+					return
+				}
+			}
+		})
+	}
+}
+
+func applierRun(t *testing.T, p *pair, s *Session, dir string) {
+	p.load(t, 2)
+	for range 3 {
+		stopApplier(t, s)
+		if p.applies(t) {
+			t.Error("the applier runs")
+		}
+		note := filepath.Join(dir, NoteName)
+		info, err := os.Stat(note)
+		text, _ := os.ReadFile(note)
+		if err != nil || info.Mode().Perm() != 0o600 || strings.Contains(string(text), "s3cret") || !strings.Contains(string(text), phaseStopped) {
+			t.Errorf("the note: %v, %v, %s", info, err, text)
+		}
+		if _, err := s.StopApplier(t.Context()); err == nil {
+			t.Error("stopped twice")
+		}
+		lock(t, s, 10*time.Second)
+		m, err := s.Coordinates(t.Context())
+		if err != nil || m.Replica.ExecutedFile == "" || !p.exactly(t, *m.Replica) {
+			t.Errorf("coordinates: %+v, %v", m.Replica, err)
+		}
+		if _, err := s.StopApplier(t.Context()); err == nil {
+			t.Error("stopped under the lock")
+		}
+		if err := s.Unlock(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		startApplier(t, s)
+		if !p.applies(t) || noted(dir) {
+			t.Error("the applier does not run, or the note is left")
+		}
+		startApplier(t, s) // nothing to do
+	}
+}
+
+func applierOfOthers(t *testing.T, p *pair, s *Session, dir string) {
+	d := s.server.dialect()
+	p.run(t, p.replica, d.stop(""))
+	if n, err := s.StopApplier(t.Context()); n != 0 || err != nil || noted(dir) {
+		t.Errorf("%d stopped, %v", n, err)
+	}
+	startApplier(t, s)
+	if did, err := SettleApplier(t.Context(), dir); len(did) > 0 || err != nil {
+		t.Error(did, err)
+	}
+	if p.applies(t) {
+		t.Error("an applier that someone else had stopped was started")
+	}
+	p.run(t, p.replica, d.start(""))
+}
+
+func applierTemporaryTables(t *testing.T, p *pair, s *Session, _ string) {
+	c := p.source.root(t)
+	for _, statement := range []string{"SET SESSION binlog_format = STATEMENT", "CREATE TEMPORARY TABLE t.tmp (i INT)", "INSERT INTO t.tmp VALUES (1)"} {
+		if err := c.exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.caughtUp(t)
+	n, err := s.StopApplier(t.Context())
+	no, ok := errorAs[*snapshot.LockNotGrantedError](err)
+	if !ok || !no.Waited || !strings.Contains(no.Blockers, "1 temporary table") {
+		t.Errorf("%d, %v", n, err)
+	}
+	startApplier(t, s)
+	if !p.applies(t) {
+		t.Error("the applier does not run")
+	}
+	if err := c.exec(t.Context(), "DROP TEMPORARY TABLE t.tmp"); err != nil {
+		t.Fatal(err)
+	}
+	p.caughtUp(t)
+	stopApplier(t, s)
+	startApplier(t, s)
+}
+
+func applierLong(t *testing.T, p *pair, s *Session, dir string) {
+	s.applier.within = 300 * time.Millisecond
+	p.long(t, 2)
+	_, err := s.StopApplier(t.Context())
+	if no, ok := errorAs[*snapshot.LockNotGrantedError](err); !ok || !strings.Contains(no.Blockers, "in the middle of something long") {
+		t.Errorf("%v", err)
+	}
+	if !noted(dir) {
+		t.Error("no note, and a stop is under way")
+	}
+	startApplier(t, s) // waits for the stop
+	if !p.applies(t) {
+		t.Error("the applier does not run")
+	}
+	p.caughtUp(t)
+	if !p.applies(t) {
+		t.Error("the applier has stopped after all")
+	}
+}
+
+func applierSessionsKilled(t *testing.T, p *pair, s *Session, _ string) {
+	stopApplier(t, s)
+	lock(t, s, 10*time.Second)
+	root := p.replica.root(t)
+	for _, c := range []*conn{s.a, s.b} {
+		if err := root.exec(t.Context(), fmt.Sprintf("KILL %d", c.id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Unlock(t.Context()); err == nil {
+		t.Error("the lock was not lost")
+	}
+	startApplier(t, s)
+	if !p.applies(t) {
+		t.Error("the applier does not run")
+	}
+}
+
+// abandon does to a session what SIGKILL does.
+func abandon(s *Session) {
+	s.a.cut()
+	s.b.cut()
+	s.applier.note.letGo()
+	s.applier = applier{}
+}
+
+func applierSIGKILL(t *testing.T, p *pair, s *Session, dir string) {
+	stopApplier(t, s)
+	lock(t, s, 10*time.Second)
+	busy, cancel := contextWithin(t, 300*time.Millisecond)
+	defer cancel()
+	if _, err := SettleApplier(busy, dir); !errors.Is(err, errBusy) {
+		t.Errorf("beside a living run: %v", err)
+	}
+	abandon(s)
+	did, err := SettleApplier(t.Context(), dir)
+	if err != nil || len(did) != 1 || !strings.Contains(did[0], "was started again") {
+		t.Error(did, err)
+	}
+	if !p.applies(t) {
+		t.Error("the applier does not run")
+	}
+	p.caughtUp(t)
+}
+
+func applierSIGKILLStopping(t *testing.T, p *pair, s *Session, dir string) {
+	s.applier.within = 300 * time.Millisecond
+	p.long(t, 2)
+	if _, err := s.StopApplier(t.Context()); err == nil {
+		t.Fatal("it has stopped")
+	}
+	abandon(s)
+	if !p.applies(t) {
+		t.Error("the stop is not under way any more")
+	}
+	did, err := SettleApplier(t.Context(), dir)
+	if err != nil || len(did) != 1 {
+		t.Error(did, err)
+	}
+	p.caughtUp(t)
+	if !p.applies(t) {
+		t.Error("the applier does not run")
+	}
+}
+
+func applierStarted(t *testing.T, p *pair, s *Session, dir string) {
+	stopApplier(t, s)
+	abandon(s)
+	p.run(t, p.replica, s.server.dialect().start(""))
+	did, err := SettleApplier(t.Context(), dir)
+	if err != nil || len(did) != 1 || !strings.Contains(did[0], "runs again already") {
+		t.Error(did, err)
+	}
+}
+
+func applierRestarted(t *testing.T, p *pair, s *Session, dir string) {
+	// Many sessions later, so that the ids tell.
+	for range 20 {
+		p.replica.root(t).drop()
+	}
+	if err := s.revive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.b.drop()
+	stopApplier(t, s)
+	abandon(s)
+	p.replica.restart(t, map[string]string{flavorMariaDB: "--skip-slave-start", flavorMySQL: "--skip-replica-start"}[p.flavor])
+	did, err := SettleApplier(t.Context(), dir)
+	if err != nil || len(did) != 1 || !strings.Contains(did[0], "was restarted since") {
+		t.Error(did, err)
+	}
+	if p.applies(t) {
+		t.Error("the applier of a server that was started without was started")
+	}
+}
+
+// TestStopUnderTheLock shows why StopApplier comes first.
+func TestStopUnderTheLock(t *testing.T) {
+	for _, flavor := range []string{flavorMariaDB, flavorMySQL} {
+		t.Run(flavor, func(t *testing.T) {
+			p := startPair(t, flavor, nil, nil)
+			s := p.replica.connect(t, nil)
+			d := s.server.dialect()
+			lock(t, s, 20*time.Second)
+			p.run(t, p.source, "INSERT INTO t.w (v) VALUES (1)")
+			for !strings.Contains(p.waiting(t), "lock") {
+				time.Sleep(5 * time.Millisecond)
+			}
+			c, done := p.replica.root(t), make(chan error, 1)
+			go func() { done <- c.execUnbounded(d.stop("")) }()
+			select {
+			case err := <-done:
+				t.Errorf("a stop came off under the lock: %v", err)
+			case <-time.After(500 * time.Millisecond):
+			}
+			if err := s.Unlock(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			// A start does not wait for the lock.
+			lock(t, s, 20*time.Second)
+			p.run(t, p.replica, d.start(""))
+		})
+	}
+}
+
+// waiting are the states of the replica's own threads.
+func (p *pair) waiting(t *testing.T) string {
+	t.Helper()
+	c := p.replica.root(t)
+	defer c.drop()
+	rows, err := c.query(t.Context(), "SELECT STATE AS state FROM information_schema.PROCESSLIST WHERE USER = 'system user'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(rows)
+}
