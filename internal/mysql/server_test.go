@@ -149,7 +149,9 @@ func start(tb testing.TB, flavor, program string, install func(data string) *exe
 	s.args = append([]string{"--no-defaults", "--datadir=" + dir + "/data", "--socket=" + s.socket,
 		"--pid-file=" + dir + "/pid", "--log-error=" + dir + "/err", "--user=" + currentUser(), "--skip-name-resolve",
 		"--log-bin=b", "--server-id=1", "--innodb-buffer-pool-size=16M",
-		"--innodb-flush-log-at-trx-commit=0", "--skip-networking"}, args...)
+		"--innodb-flush-log-at-trx-commit=0", "--skip-networking",
+		// One that starts removes from its tmpdir the temporary tables of all the others.
+		"--tmpdir=" + dir}, args...)
 	tb.Cleanup(func() { s.signal(syscall.SIGKILL); <-s.exited })
 	root := s.launch(tb)
 	defer root.drop()
