@@ -58,7 +58,9 @@ func TestApplierIsStartedWhatever(t *testing.T) {
 		"the lock fails":   {func(b *bed) { b.DB.LockFunc = fails }, failed(messages.ReasonPreflightFailed), ""},
 		"ready fails":      {func(b *bed) { b.DB.ReadyFunc = fails }, failed(messages.ReasonPreflightFailed), ""},
 		"the unlock fails": {func(b *bed) { b.DB.UnlockFunc = func(context.Context) error { return errors.New("no") } }, inconsistent(messages.ReasonLockLost, messages.ConsistencyFilesystem), ""},
-		"the freeze fails": {func(b *bed) { b.Freezer.FreezeFunc = func(context.Context, time.Time) error { return errors.New("no") } }, failed(messages.ReasonFreezeFailed), ""},
+		"the freeze fails": {func(b *bed) {
+			b.Freezer.FreezeFunc = func(context.Context, time.Time) error { return errors.New("no") }
+		}, failed(messages.ReasonFreezeFailed), ""},
 		"the stop fails": {func(b *bed) {
 			b.DB.StopFunc = func(context.Context) (int, error) { return 0, errors.New("no") }
 		}, failed(messages.ReasonPreflightFailed), ""},
