@@ -92,6 +92,7 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 			DefaultsFile: m.DefaultsFile, Socket: m.Socket, Host: m.Host, User: m.User,
 			LockTimeout: m.LockTimeout, PreliminaryFlush: mysql.Flush(m.PreliminaryFlush),
 			LongQueries: mysql.LongQueries(m.LongQueries), LongQueryAfter: m.LongQueryAfter,
+			Lock: mysql.Lock(m.Lock), EverythingFrozen: plan.EverythingFrozen(),
 			TrustLocation: m.TrustLocation,
 			StopApplier:   m.Replica == config.ReplicaStopApplier, RuntimeDir: f.RuntimeDir,
 			KillAfter: m.KillAfter, KillMaxRows: m.KillMaxRows,

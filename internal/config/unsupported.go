@@ -18,9 +18,6 @@ type refusal struct {
 
 var notSupported = []refusal{
 	{sectionPlan, "freeze", "auto"},
-	{sectionMySQL, "lock", LockBackup},
-	{sectionMySQL, "lock", LockAuto},
-	{sectionMySQL, "lock", LockNone},
 	{sectionMySQL, "lock", LockStop},
 	{sectionMySQL, "stop_command", ""},
 	{sectionMySQL, "start_command", ""},

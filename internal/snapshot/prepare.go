@@ -103,7 +103,7 @@ func (a *attempt) resolve(ctx context.Context) error {
 	if err == nil && len(a.volumes) == 0 {
 		err = &RefusedError{Sentence: "the plan leads to no volume: name mount points under freeze or volume ids under volumes"}
 	}
-	if err != nil || !a.Plan.everythingFrozen() {
+	if err != nil || !a.Plan.EverythingFrozen() {
 		return err
 	}
 	// "Every file system frozen" would not be true of one that nobody named.
@@ -159,6 +159,7 @@ func (a *attempt) open(ctx context.Context, open *undo) error {
 		}
 		a.session = s
 		open.push(s.Close)
+		a.claim = s.Claim()
 		if a.result.MySQL != nil { // of the session before, see tryPastQuota
 			a.killed = a.result.MySQL.Killed
 		}
@@ -175,7 +176,7 @@ func (a *attempt) open(ctx context.Context, open *undo) error {
 func (a *attempt) createSet() CreateSet {
 	return CreateSet{
 		Volumes: a.volumes, Attached: a.attached, Description: a.description, Tags: a.createTags(),
-		AllFrozen: a.Plan.everythingFrozen(),
+		AllFrozen: a.Plan.EverythingFrozen(),
 	}
 }
 

@@ -59,6 +59,9 @@ func (a *attempt) writeSheet(held context.Context) {
 		fmt.Fprintf(&text, "request_id: %s\nattempt_id: %s\nplan: %s\ninstance_id: %s\nread_at: %s\n",
 			r.RequestID, r.AttemptID, r.Plan, r.InstanceID, a.now().UTC().Format(time.RFC3339Nano))
 		text.WriteString(a.session.Tell(*a.before))
+		if !a.claim.worth().stops {
+			text.WriteString("note: commits went on until the freeze, so that the set may hold more than these say; its own binlogs have its end\n")
+		}
 		return a.sheet.Write(ctx, text.String())
 	})
 }

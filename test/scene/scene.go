@@ -327,6 +327,12 @@ func (s *Scene) writeConfig(context.Context) error {
 	return os.WriteFile(s.ConfigPath, []byte(b.String()), 0o600)
 }
 
+// Configure changes the further lines of the plan and of its mysql section, for the next program that reads the file.
+func (s *Scene) Configure(planYAML, mysqlYAML string) error {
+	s.Config.PlanYAML, s.Config.MySQLYAML = planYAML, mysqlYAML
+	return s.writeConfig(context.Background())
+}
+
 func (s *Scene) mounts() []string {
 	m := make([]string, len(s.Volumes))
 	for i, v := range s.Volumes {

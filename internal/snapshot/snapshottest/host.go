@@ -1,6 +1,7 @@
 package snapshottest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -13,6 +14,8 @@ import (
 type Database struct {
 	// Position is what Server and Coordinates say.
 	Position messages.MySQL
+	// Locks is what Claim says; the zero value: FLUSH TABLES WITH READ LOCK.
+	Locks snapshot.Claim
 
 	ConnectFunc     func(ctx context.Context) error
 	LocateFunc      func(ctx context.Context) (snapshot.Location, error)
@@ -127,6 +130,12 @@ func (s *session) Lock(ctx context.Context, hold time.Duration) error {
 	}
 	s.rig.set(&s.rig.locked, true)
 	return nil
+}
+
+func (s *session) Claim() snapshot.Claim {
+	c := s.Locks
+	c.Lock = cmp.Or(c.Lock, snapshot.LockFTWRL)
+	return c
 }
 
 func (s *session) Coordinates(ctx context.Context) (messages.MySQL, error) {
