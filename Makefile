@@ -6,7 +6,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION))
 
-.PHONY: help build demo picture test torture faults soak blocking lint bench fuzz setup packages clean
+.PHONY: help build demo picture test torture faults soak blocking consistency lint bench fuzz setup packages clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -45,6 +45,9 @@ soak: setup ## 2,000 messages with faults, duplicates and kills; REPORT=docs/soa
 
 blocking: setup ## docs/blocking.md anew: what blocks the lock, against forty writers, on both servers
 	$(GO) test ./internal/mysql -run '^TestBlocking$$' -count=1 -v -args -blocking-report $(abspath docs/blocking.md)
+
+consistency: setup ## three sets in a row under load by every mode of both flavors, restored and compared: the table of docs/consistency.md (root)
+	$(GO) test ./test/e2e -run '^(TestModes|TestLogWrittenLate)$$' -count=1 -timeout 30m -v -args -rounds 3 $(ARGS)
 
 lint: ## golangci-lint at its pinned version, with the import directions
 	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION) run ./...

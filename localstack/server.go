@@ -271,6 +271,9 @@ func (s *Server) SetFaults(f ...Fault) error {
 // Call is an entry of the log of calls.
 type Call = calls.Call
 
+// Ask is a question that IAM would be asked about a call; package iam answers it.
+type Ask = calls.Ask
+
 // Calls returns the last calls, the oldest first.
 func (s *Server) Calls() []Call { return s.calls.List() }
 

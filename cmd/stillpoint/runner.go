@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"stillpoint/internal/config"
+	"stillpoint/internal/coordfile"
 	"stillpoint/internal/ebs"
 	"stillpoint/internal/freeze"
 	"stillpoint/internal/journal"
@@ -91,8 +92,10 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 			DefaultsFile: m.DefaultsFile, Socket: m.Socket, Host: m.Host, User: m.User,
 			LockTimeout: m.LockTimeout, PreliminaryFlush: mysql.Flush(m.PreliminaryFlush),
 			LongQueries: mysql.LongQueries(m.LongQueries), LongQueryAfter: m.LongQueryAfter,
+			Lock: mysql.Lock(m.Lock), EverythingFrozen: plan.EverythingFrozen(),
 			TrustLocation: m.TrustLocation,
-			KillAfter:     m.KillAfter, KillMaxRows: m.KillMaxRows,
+			StopApplier:   m.Replica == config.ReplicaStopApplier, RuntimeDir: f.RuntimeDir,
+			KillAfter: m.KillAfter, KillMaxRows: m.KillMaxRows,
 			Killed: func(s messages.Statement) {
 				log.Warn().Uint64("session", s.ID).Str("user", s.User).Float64("age", s.AgeSeconds).Str("state", s.State).Str("digest", s.Digest).
 					Msg("ended a statement that blocked the database lock")
@@ -111,6 +114,10 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 			return nil, err
 		}
 		pl.Database = db
+		plan.StopApplier = c.StopApplier
+		if m.CoordinatesFile != "" {
+			pl.Sheet = &coordfile.File{Path: m.CoordinatesFile, Freeze: p.Freeze, NoFreeze: p.NoFreeze}
+		}
 	}
 	plan.HookTimeout = p.HookTimeout
 	if err := addHooks(pl, p); err != nil {

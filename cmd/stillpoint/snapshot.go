@@ -203,6 +203,7 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 		log.Debug().Err(err).Msg("cannot note in the run lock what it is for")
 	}
 	defer settleFreezes(ctx, f, settleWithin, log)()
+	defer settleAppliers(ctx, f.RuntimeDir, log)()
 	j, err := journal.Open(f.StateDir, journal.Options{InstanceID: id.InstanceID, Region: id.Region, KeepForeign: true, Log: log})
 	if err != nil {
 		return hostError(err)

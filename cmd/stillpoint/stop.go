@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"stillpoint/internal/config"
+	"stillpoint/internal/snapshot"
 )
 
 // stopCalls is what a stop may wait for beside the window: the extension under
@@ -22,6 +23,11 @@ const stopCalls = time.Minute
 // the database's sessions end with the process.
 func stopBudget(f *config.File) time.Duration {
 	longest, _ := longestWindow(f)
+	for _, p := range f.Plans {
+		if p.MySQL != nil && p.MySQL.Replica == config.ReplicaStopApplier {
+			return longest + stopCalls + snapshot.StartApplierWithin + applierWithin
+		}
+	}
 	return longest + stopCalls
 }
 

@@ -30,10 +30,11 @@ type thawCommand struct {
 // Help is what stillpoint thaw --help adds.
 func (thawCommand) Help() string {
 	return `Thaws what the record in the runtime directory says was frozen by a worker and a guardian that are both dead, or that
-are stopped past their deadline, and runs post_thaw where that is still owed. It needs no configuration, is safe to run at any
-time, also beside a living worker (whose window it waits for), and never thaws what someone else has frozen.
+are stopped past their deadline, runs post_thaw where that is still owed, and starts a replica's applier again that a dead
+worker has stopped (replica: stop_applier). It needs no configuration, is safe to run at any
+time, also beside a living worker (whose window it waits for), and never thaws what someone else has frozen, nor starts what someone else has stopped.
 
-Exit 0: nothing of ours is frozen. 1: something could not be thawed, or post_thaw failed; it says what.`
+Exit 0: nothing of ours is frozen or stopped. 1: something could not be thawed or started, or post_thaw failed; it says what.`
 }
 
 // runHook runs a command that a dead run owes, as that run would have.
@@ -71,6 +72,12 @@ func (c thawCommand) Run(ctx context.Context, g *globals) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Wait)
 	defer cancel()
+	// First what is frozen: a server on it may not answer before.
+	return errors.Join(c.thaw(ctx, g, dir), thawApplier(ctx, dir, func(sentence string) { _, _ = fmt.Fprintln(g.out, sentence) }))
+}
+
+// thaw settles the record of the freeze.
+func (thawCommand) thaw(ctx context.Context, g *globals, dir string) error {
 	report, err := freeze.Settle(ctx, freeze.SettleOptions{
 		RuntimeDir: dir, RunHook: runHook,
 		Progress: func(sentence string) { _, _ = fmt.Fprintln(g.err, "stillpoint:", sentence) },

@@ -90,6 +90,7 @@ func (workerCommand) Run(ctx context.Context, g *globals) error {
 	var stopSettling func()
 	l.manager.waiting("looking for what a dead worker left frozen", func() { stopSettling = settleFreezes(ctx, f, settleWithin, log) })
 	defer stopSettling()
+	defer settleAppliers(ctx, f.RuntimeDir, log)()
 
 	cfg, err := awsConfig(ctx, f.Region)
 	if err != nil {

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -144,7 +145,7 @@ func TestBrokenFiles(t *testing.T) {
 		{plan, "    description: \"a\\nb\"", 9, "printable"},
 
 		// The database.
-		{mysql, "      lock: table", 7, "lock must be ftwrl, not \"table\""},
+		{mysql, "      lock: table", 7, "lock must be ftwrl or backup or auto or none, not \"table\""},
 		{mysql, "      preliminary_flush: maybe", 7, "must be auto or always or never"},
 		{mysql, "      long_queries: ignore", 7, "long_queries must be wait or fail or kill"},
 		{mysql, "      kill_after: 0s", 7, "kill_after must be more than 0s"},
@@ -177,12 +178,10 @@ func TestBrokenFiles(t *testing.T) {
 		{1, "allow_public: true", 1, "not supported in this version"},
 		{1, "event_bus: default", 1, "not supported in this version"},
 		{1, "http_token_file: /t", 1, "not supported in this version"},
-		{mysql, "      lock: backup", 7, "lock has the value backup, which is not supported in this version: write ftwrl"},
-		{mysql, "      lock: auto", 7, "not supported in this version"},
-		{mysql, "      lock: stop", 7, "not supported in this version"},
-		{mysql, "      lock: none", 7, "not supported in this version"},
-		{mysql, "      coordinates_file: x", 7, "not supported in this version"},
-		{mysql, "      replica: run", 7, "not supported in this version"},
+		{mysql, "      lock: stop", 7, "lock has the value stop, which is not supported in this version: write ftwrl or backup or auto or none"},
+		{mysql, "      coordinates_file: x", 7, "absolute path"},
+		{mysql, "      coordinates_file: /srv/x", 7, "must be a file under one of the plan's mount points"},
+		{mysql, "      replica: stop", 7, "must be run or stop_applier"},
 		{mysql, "      stop_command: [x]", 7, "not supported in this version"},
 		{mysql, "      start_command: [x]", 7, "not supported in this version"},
 	}
@@ -218,7 +217,7 @@ func TestEveryRefusalIsTested(t *testing.T) {
 			t.Errorf("%s is refused whatever its value", r.key)
 		}
 	}
-	if got := supported(sectionMySQL, "lock"); len(got) != 1 || got[0] != LockFTWRL {
+	if got := supported(sectionMySQL, "lock"); slices.Contains(got, LockStop) || got[0] != LockFTWRL {
 		t.Errorf("lock may be %v", got)
 	}
 }

@@ -66,6 +66,7 @@ func (p *Plan) check(found *findings, w where) {
 		p.MySQL.check(found, w.to("mysql"))
 	}
 	p.checkSet(found, w)
+	p.checkCoordinatesFile(found, w.to("mysql").to("coordinates_file"))
 	p.checkTimes(found, w)
 	p.checkTags(found, w)
 	for _, hook := range []struct {
@@ -111,6 +112,22 @@ func (p *Plan) checkSet(found *findings, w where) {
 			found.add(w.to("volumes").item(i), "must be a volume's id such as vol-0123456789abcdef0, not %s", short(v))
 		}
 	}
+}
+
+// checkCoordinatesFile looks whether the file can lie on the set. What it leads to,
+// and to whom its directory belongs, is found out on the host.
+func (p *Plan) checkCoordinatesFile(found *findings, w where) {
+	if p.MySQL == nil || p.MySQL.CoordinatesFile == "" {
+		return
+	}
+	path := p.MySQL.CoordinatesFile
+	checkPath(found, w, path)
+	for _, m := range slices.Concat(p.Freeze, p.NoFreeze) {
+		if strings.HasPrefix(path, strings.TrimSuffix(m, "/")+"/") && path != m+"/" {
+			return
+		}
+	}
+	found.add(w, "must be a file under one of the plan's mount points (freeze, no_freeze), not %s: no snapshot would have it", short(path))
 }
 
 func checkMounts(found *findings, w where, mounts []string) {

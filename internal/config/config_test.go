@@ -105,7 +105,7 @@ func TestCheckWithoutAFile(t *testing.T) {
 	if err := f.Check(); err != nil {
 		t.Error(err)
 	}
-	p.MySQL.Lock = LockBackup
+	p.MySQL.Lock = LockStop
 	if err := f.Check(); err == nil || !strings.Contains(err.Error(), "lock must be ftwrl") {
 		t.Error(err)
 	}

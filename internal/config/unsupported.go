@@ -18,12 +18,7 @@ type refusal struct {
 
 var notSupported = []refusal{
 	{sectionPlan, "freeze", "auto"},
-	{sectionMySQL, "lock", LockBackup},
-	{sectionMySQL, "lock", LockAuto},
-	{sectionMySQL, "lock", LockNone},
 	{sectionMySQL, "lock", LockStop},
-	{sectionMySQL, "coordinates_file", ""},
-	{sectionMySQL, "replica", ""},
 	{sectionMySQL, "stop_command", ""},
 	{sectionMySQL, "start_command", ""},
 	{"", "checks", ""},

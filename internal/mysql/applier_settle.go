@@ -26,7 +26,7 @@ func SettleApplier(ctx context.Context, dir string) ([]string, error) {
 	for {
 		n, err := openNote(dir)
 		switch {
-		case errors.Is(err, errBusy):
+		case errors.Is(err, ErrApplierBusy):
 			select {
 			case <-time.After(settleEvery):
 				continue

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode"
 
+	"stillpoint/internal/snapshot"
 	"stillpoint/messages"
 )
 
@@ -114,12 +115,17 @@ func describe(list []blocker) string {
 // what is known there is what runs, and a session that sleeps after LOCK TABLES
 // ... WRITE is not seen: the lock's own bound is what is left against it.
 //
+// That is what FTWRL waits for; the lighter locks wait for less.
+//
 // An open transaction that sleeps blocks the lock on neither. It matters where a
 // DDL statement waits for it, which does block: then it is named in behind.
 func (s *Session) blockers(ctx context.Context, age time.Duration) ([]blocker, error) {
 	var list []blocker
 	var err error
 	switch {
+	case s.holdsNobodyUp():
+	case s.method.kind == snapshot.LockInstance:
+		list, err = s.definers(ctx)
 	case s.server.mariadb():
 		list, err = s.mariadbBlockers(ctx)
 	case s.server.perf:

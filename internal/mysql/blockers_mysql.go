@@ -18,6 +18,25 @@ import (
 // LOCK INSTANCE FOR BACKUP and another's FTWRL do not block FTWRL themselves. The age is
 // that of the outermost statement that runs, else that of the sleep.
 func (s *Session) tableUsers(ctx context.Context) ([]blocker, error) {
+	return s.sessionsOf(ctx, `SELECT OWNER_THREAD_ID FROM performance_schema.table_handles WHERE EXTERNAL_LOCK IS NOT NULL
+			UNION SELECT OWNER_THREAD_ID FROM performance_schema.metadata_locks
+				WHERE LOCK_STATUS = 'GRANTED' AND (OBJECT_TYPE = 'GLOBAL' AND LOCK_TYPE = 'INTENTION_EXCLUSIVE'
+					OR OBJECT_TYPE = 'TABLE' AND LOCK_DURATION = 'EXPLICIT')`)
+}
+
+// definers reads what LOCK INSTANCE FOR BACKUP waits for: DDL and account
+// management, which hold the backup lock with the intention to change what it
+// protects (TestWhatEachLockWaitsFor).
+func (s *Session) definers(ctx context.Context) ([]blocker, error) {
+	if !s.server.mdl {
+		return nil, nil // only DDL can be held up by the try, and for no longer than lock_timeout
+	}
+	return s.sessionsOf(ctx, `SELECT OWNER_THREAD_ID FROM performance_schema.metadata_locks
+			WHERE OBJECT_TYPE = 'BACKUP LOCK' AND LOCK_TYPE = 'INTENTION_EXCLUSIVE' AND LOCK_STATUS = 'GRANTED'`)
+}
+
+// sessionsOf reads what the threads do that a query selects.
+func (s *Session) sessionsOf(ctx context.Context, threads string) ([]blocker, error) {
 	rows, err := s.b.query(ctx, fmt.Sprintf(`SELECT t.PROCESSLIST_ID AS id, t.THREAD_ID AS thread, COALESCE(t.PROCESSLIST_USER, '') AS user,
 			t.PROCESSLIST_COMMAND AS command, t.PROCESSLIST_STATE AS state,
 			COALESCE(e.TIMER_WAIT / 1000000000, t.PROCESSLIST_TIME * 1000, 0) AS ms,
@@ -30,11 +49,8 @@ func (s *Session) tableUsers(ctx context.Context) ([]blocker, error) {
 			AND e.EVENT_ID = (SELECT MIN(o.EVENT_ID) FROM performance_schema.events_statements_current o
 				WHERE o.THREAD_ID = t.THREAD_ID AND o.END_EVENT_ID IS NULL)
 		WHERE t.PROCESSLIST_ID NOT IN (%d, %d) AND t.NAME <> 'thread/sql/event_scheduler' AND t.THREAD_ID IN (
-			SELECT OWNER_THREAD_ID FROM performance_schema.table_handles WHERE EXTERNAL_LOCK IS NOT NULL
-			UNION SELECT OWNER_THREAD_ID FROM performance_schema.metadata_locks
-				WHERE LOCK_STATUS = 'GRANTED' AND (OBJECT_TYPE = 'GLOBAL' AND LOCK_TYPE = 'INTENTION_EXCLUSIVE'
-					OR OBJECT_TYPE = 'TABLE' AND LOCK_DURATION = 'EXPLICIT'))
-		ORDER BY ms DESC`, s.a.id, s.b.id))
+			%s)
+		ORDER BY ms DESC`, s.a.id, s.b.id, threads))
 	if err != nil {
 		return nil, s.statementError(s.b, "read the performance_schema of", err)
 	}

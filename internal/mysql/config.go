@@ -72,7 +72,11 @@ type Config struct {
 
 	// Lock: "" means LockFTWRL.
 	Lock Lock
-	// LockTimeout bounds one try for the lock, to the millisecond. 0 means DefaultLockTimeout.
+	// EverythingFrozen says that the plan freezes every file system of the set,
+	// without which LockAuto takes no lock lighter than LockFTWRL.
+	EverythingFrozen bool
+	// LockTimeout bounds one try for the lock, to the millisecond: all of it,
+	// where it has several steps. 0 means DefaultLockTimeout.
 	LockTimeout time.Duration
 	// PreliminaryFlush: "" means FlushAuto.
 	PreliminaryFlush Flush
@@ -155,6 +159,11 @@ func New(cfg Config) (*Database, error) {
 	case FlushAuto, FlushAlways, FlushNever:
 	default:
 		return nil, fmt.Errorf("cannot use preliminary_flush %q: it must be auto, always or never", cfg.PreliminaryFlush)
+	}
+	switch cfg.Lock {
+	case "", LockFTWRL, LockBackup, LockAuto, LockNone:
+	default:
+		return nil, fmt.Errorf("cannot use lock %q: it must be ftwrl, backup, auto or none", cfg.Lock)
 	}
 	switch cfg.LongQueries {
 	case LongQueriesWait, LongQueriesFail, LongQueriesKill:

@@ -40,6 +40,10 @@ type Session struct {
 	// ready says that Ready was called since the last try.
 	ready  bool
 	closed bool
+	// method is that of the next try, or of the lock that is held; claim is what
+	// it is worth.
+	method method
+	claim  snapshot.Claim
 	// applier is what StopApplier has stopped.
 	applier applier
 	// located is what Locate found.
@@ -76,6 +80,8 @@ type server struct {
 	perf bool
 	// mdl says that performance_schema.metadata_locks is filled (MySQL).
 	mdl bool
+	// backupLocks says that the server knows LOCK TABLES FOR BACKUP (Percona).
+	backupLocks bool
 	// mdlInfo says that the plugin metadata_lock_info is loaded, mdlPerf that
 	// performance_schema.metadata_locks is filled and can be read, and digests
 	// that its statements can (MariaDB).
@@ -119,6 +125,9 @@ func (d *Database) connect(ctx context.Context) (*Session, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	if err := s.checkCluster(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.decide(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	if s.cfg.LongQueries == LongQueriesFail { // at once, and in a dry run too
@@ -173,6 +182,14 @@ func (s *Session) learn(ctx context.Context) error {
 	}
 	s.server.gtid = rows[0]["gtid_mode"] == "ON"
 	s.server.perf = rows[0]["perf"] == "1"
+	if s.server.flavor != flavorPercona {
+		return nil
+	}
+	rows, err = s.b.query(ctx, "SHOW GLOBAL VARIABLES LIKE 'have_backup_locks'")
+	if err != nil {
+		return s.statementError(s.b, "ask", err)
+	}
+	s.server.backupLocks = len(rows) == 1 && rows[0]["value"] == "YES"
 	return nil
 }
 

@@ -37,7 +37,7 @@ func (s *Session) Coordinates(ctx context.Context) (messages.MySQL, error) {
 		return m, s.statementError(s.a, "read the replica status of", err)
 	}
 	if s.held {
-		m.Lock = lockKind
+		m.Lock, m.LockReason = s.claim.Lock.Name(), s.claim.Reason
 		if err := s.armSwitch(ctx); err != nil {
 			return m, s.statementError(s.a, "set the wait_timeout of", err)
 		}

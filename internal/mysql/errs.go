@@ -40,6 +40,8 @@ const (
 	erClientInactive      = 4031 // MySQL: wait_timeout passed
 	erOptionPrevents      = 1290
 	erNoSuchThread        = 1094
+	erBackupNotRunning    = 4146 // MariaDB
+	erBackupWrongStage    = 4147 // MariaDB: in this stage already, or in a later one
 	erHostNotPrivileged   = 1130
 	erNoPassword          = 1698 // what only a password could help, and none was asked for
 	erMustChangePassword  = 1820

@@ -30,7 +30,8 @@ func (c Config) uses() []use {
 	case LockAuto:
 		uses = append(uses, useAuto)
 	}
-	if c.PreliminaryFlush != FlushNever && c.Lock != LockNone {
+	// For the backup lock it only runs where the plan insists, see Settle; on MariaDB that takes no more than the lock does.
+	if c.PreliminaryFlush == FlushAlways || c.PreliminaryFlush != FlushNever && c.Lock != LockNone && c.Lock != LockBackup {
 		uses = append(uses, useFlush)
 	}
 	if c.LongQueries == LongQueriesKill {
@@ -69,6 +70,10 @@ type privilege struct {
 	why string
 }
 
+// optional says that a plan is carried out without it, with a lesser claim or a
+// heavier lock, and says so: see survey.
+func (p privilege) optional() bool { return p.name == sees.name }
+
 const (
 	everyVersion = 1 << 30
 	// MariaDB 11.0.1 took out of SUPER what has a privilege of its own (MDEV-29668; read, not run).
@@ -105,7 +110,7 @@ var privileges = []privilege{
 	{false, 0, 80000, []use{useKill}, "SUPER", onServer, nil, 0, "end other users' statements"},
 	{false, 80000, 0, []use{useApplier}, "REPLICATION_SLAVE_ADMIN", onServer, nil, everyVersion, "stop and start the applier"},
 	{false, 0, 80000, []use{useApplier}, "SUPER", onServer, nil, 0, "stop and start the applier"},
-	{false, 0, 0, []use{useAuto}, "REFERENCES", onServer, seesTables, 0, "see every table's engine"},
+	{false, 0, 0, []use{useBackup, useAuto}, "REFERENCES", onServer, seesTables, 0, "see every table's engine"},
 	{false, 0, 0, []use{useAlways}, "SELECT", onPerformance, nil, 0, "see what is in use, and prove the hold"},
 }
 

@@ -5,16 +5,13 @@ import (
 	"fmt"
 )
 
-// backupStageFrom is the first version of MariaDB that has BACKUP STAGE.
-const backupStageFrom = 100401
-
 // proveReadLock has MariaDB itself say that A holds the global read lock, which
 // it lists nowhere: a session that does is refused a backup, with error 1223 and
 // before anything else is looked at (measured on 10.11: TestHoldIsProved). A
 // session that does not is let begin with one, which is ended at once.
 func (s *Session) proveReadLock(ctx context.Context) error {
-	if !s.server.mariadb() || s.server.number < backupStageFrom {
-		return nil
+	if s.server.number < versionStage {
+		return nil // the session that answers is all the proof there is
 	}
 	err := s.a.exec(ctx, "BACKUP STAGE START")
 	if code(err) == erQueryInterrupted {

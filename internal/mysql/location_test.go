@@ -11,12 +11,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"stillpoint/internal/snapshot"
 	"stillpoint/internal/volume"
@@ -46,22 +43,27 @@ func xfs(t *testing.T) string {
 	return store.Dir()
 }
 
-// eachOn is each with the server's directory on the file system.
-func eachOn(t *testing.T, mount func(*testing.T) string, test func(t *testing.T, srv *testServer, data string)) {
+// Where a server's files are is found, whatever of it lies elsewhere.
+func TestLocation(t *testing.T) {
 	for flavor, start := range map[string]func(testing.TB, ...string) *testServer{flavorMariaDB: startServer, flavorMySQL: startMySQL} {
 		t.Run(flavor, func(t *testing.T) {
-			at := mount(t)
-			t.Setenv("TMPDIR", at)
-			srv := start(t)
-			t.Setenv("TMPDIR", filepath.Dir(filepath.Dir(at))) // for what else the test makes
-			test(t, srv, at)
+			a, port := xfs(t), freePort(t)
+			t.Setenv("TMPDIR", a) // the server's directory, and its tmpdir
+			srv := start(t, "--skip-skip-networking", "--bind-address=127.0.0.1", fmt.Sprintf("--port=%d", port))
+			t.Setenv("TMPDIR", tempDir)
+			t.Run("all on it", func(t *testing.T) { allOnIt(t, srv, a) })
+			t.Run("through a proxy", func(t *testing.T) { throughAProxy(t, srv, int(port)) })
+			t.Run("one part elsewhere", func(t *testing.T) { eachElsewhere(t, srv, a) })
+			t.Run("opened again", func(t *testing.T) { openedAgain(t, srv) })
+			t.Run("in its namespace", func(t *testing.T) { inItsNamespace(t, srv, a) })
+			t.Run("all parts elsewhere", func(t *testing.T) { allElsewhere(t, srv, a) })
 		})
 	}
 }
 
-// elsewhere ends the server (cleanly, where there is something to edit) and starts
+// rerun ends the server (cleanly, where there is something to edit) and starts
 // it again after edit, with further options, by way of a wrapper such as unshare.
-func (s *testServer) elsewhere(t *testing.T, edit func(), wrapper []string, options ...string) {
+func (s *testServer) rerun(t *testing.T, edit func(), wrapper []string, options ...string) {
 	t.Helper()
 	if edit == nil {
 		// What was written before is in the log, which is written out with the next commit.
@@ -72,22 +74,14 @@ func (s *testServer) elsewhere(t *testing.T, edit func(), wrapper []string, opti
 	s.signal(syscall.SIGTERM)
 	<-s.exited
 	edit()
-	args := slices.Concat(wrapper, s.cmd.Args, options)
-	cmd := exec.Command(args[0], args[1:]...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	exited := make(chan struct{})
-	s.cmd, s.exited = cmd, exited
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = cmd.Wait(); close(exited) }()
-	t.Cleanup(func() { _ = cmd.Process.Kill(); <-exited })
-	c, err := s.await()
-	if err != nil {
-		log, _ := os.ReadFile(s.dir + "/err")
-		t.Fatalf("the server does not start again: %v\n%s", err, log[max(0, len(log)-3000):])
-	}
-	c.drop()
+	command := slices.Concat(wrapper, []string{s.program}, s.args, options)
+	s.program, s.args = command[0], command[1:]
+	s.launch(t).drop()
+}
+
+// endsBefore ends the server with the test, before the volume that was made for it goes.
+func (s *testServer) endsBefore(t *testing.T) {
+	t.Cleanup(func() { s.signal(syscall.SIGKILL); <-s.exited })
 }
 
 func (s *testServer) must(t *testing.T, statements ...string) {
@@ -151,226 +145,100 @@ func move(t *testing.T, from, to string) {
 	}
 }
 
-func TestLocate(t *testing.T) {
-	eachOn(t, xfs, func(t *testing.T, srv *testServer, a string) {
-		start := time.Now()
-		at := srv.locate(t, nil)
-		t.Logf("%s in %v", at.Process, time.Since(start))
-		if out := outside(t, at, a); len(out) > 0 {
-			t.Errorf("outside of its own volume: %q", out)
-		}
-		if !strings.Contains(at.Process, fmt.Sprint(srv.cmd.Process.Pid)) {
-			t.Errorf("the server is %s", at.Process)
-		}
-		if slices.ContainsFunc(at.Neighbours, func(n snapshot.Neighbour) bool { return n.PID == srv.cmd.Process.Pid }) {
-			t.Error("it is its own neighbour")
-		}
-		b := xfs(t)
-		for _, dir := range []string{"alt", "logs", "redo", "dw"} {
-			if err := os.Mkdir(filepath.Join(b, dir), 0o777); err != nil {
-				t.Fatal(err)
-			}
-		}
-		data := filepath.Join(srv.dir, "data")
-		options := []string{"--log-bin=" + b + "/logs/b"}
-		redo := "ib_logfile0"
-		if srv.flavor == flavorMySQL {
-			redo = "#innodb_redo"
-			options = append(options, "--innodb-directories="+b+"/alt", "--innodb-doublewrite-dir="+b+"/dw")
-		}
-		srv.elsewhere(t, func() { move(t, filepath.Join(data, redo), filepath.Join(b, "redo")) }, nil, options...)
-		srv.must(t, "CREATE TABLE t.di (i INT PRIMARY KEY) ENGINE=InnoDB DATA DIRECTORY='"+b+"/alt'",
-			"CREATE TABLE t.dm (i INT PRIMARY KEY) ENGINE=MyISAM DATA DIRECTORY='"+b+"/alt'")
-		want := []string{"datadir " + redo, "datadir dm.MYD", "log_bin_basename logs", "log_bin_index b.index"}
-		if srv.flavor == flavorMySQL {
-			srv.must(t, "CREATE TABLESPACE g ADD DATAFILE '"+b+"/alt/g.ibd'", "CREATE UNDO TABLESPACE u ADD DATAFILE '"+b+"/alt/u.ibu'")
-			want = []string{"a tablespace di.ibd", "datadir " + redo, "innodb_doublewrite_dir dw", "log_bin_basename logs", "log_bin_index b.index"}
-		}
-		at = srv.locate(t, nil)
-		// One of a kind is named for each file system: the order in a directory decides which.
-		got := outside(t, at, a)
-		generic := func(list []string) []string {
-			var out []string
-			for _, s := range list {
-				if s = strings.Fields(s)[0]; !slices.Contains(out, s) {
-					out = append(out, s)
-				}
-			}
-			return out
-		}
-		if !slices.Equal(generic(got), generic(want)) {
-			t.Errorf("outside: %q, want %q", got, want)
-		}
-		if out := outside(t, at, a, b); len(out) > 0 {
-			t.Errorf("outside of both volumes: %q", out)
-		}
-	})
+func allOnIt(t *testing.T, srv *testServer, a string) {
+	start := time.Now()
+	at := srv.locate(t, nil)
+	t.Logf("%s in %v", at.Process, time.Since(start))
+	if out := outside(t, at, a); len(out) > 0 {
+		t.Errorf("outside of its own volume: %q", out)
+	}
+	if !strings.Contains(at.Process, fmt.Sprint(srv.cmd.Process.Pid)) {
+		t.Errorf("the server is %s", at.Process)
+	}
+	if slices.ContainsFunc(at.Neighbours, func(n snapshot.Neighbour) bool { return n.PID == srv.cmd.Process.Pid }) {
+		t.Error("it is its own neighbour")
+	}
 }
 
-// Each way in which something can lie elsewhere is found by itself.
-func TestLocateEachPart(t *testing.T) {
+func allElsewhere(t *testing.T, srv *testServer, a string) {
 	b := xfs(t)
-	eachOn(t, xfs, func(t *testing.T, srv *testServer, a string) {
-		s := srv.connect(t, nil)
-		for _, c := range []struct {
-			name, flavor string
-			plant, undo  []string
-			links        map[string]string // from below the data directory
-			what         string
-		}{
-			{"InnoDB table on MariaDB", flavorMariaDB, []string{"CREATE TABLE t.d (i INT) ENGINE=InnoDB DATA DIRECTORY='%s'"}, []string{"DROP TABLE t.d"}, nil, "datadir d.isl"},
-			{"MyISAM data", flavorMariaDB, []string{"CREATE TABLE t.d (i INT) ENGINE=MyISAM DATA DIRECTORY='%s'"}, []string{"DROP TABLE t.d"}, nil, "datadir d.MYD"},
-			{"MyISAM index", flavorMariaDB, []string{"CREATE TABLE t.d (i INT PRIMARY KEY) ENGINE=MyISAM INDEX DIRECTORY='%s'"}, []string{"DROP TABLE t.d"}, nil, "datadir d.MYI"},
-			{"a database", "", nil, nil, map[string]string{"linked": ""}, "datadir linked"},
-			{"a part of the system tablespace", "", nil, nil, map[string]string{"ibdata2": "f"}, "datadir ibdata2"},
-			{"temporary tablespaces", flavorMySQL, nil, nil, map[string]string{"#innodb_temp/x": ""}, ""},
-			{"a log of the server's", "", nil, nil, map[string]string{"mysqld.log": "f"}, ""},
-			{"a key", "", nil, nil, map[string]string{"our-key.pem": "f"}, ""},
-			{"a link to nothing", "", nil, nil, map[string]string{"linked": "nothing"}, ""},
-		} {
-			if c.flavor != "" && c.flavor != srv.flavor {
-				continue
-			}
-			t.Run(c.name, func(t *testing.T) {
-				alt := filepath.Join(b, strings.ReplaceAll(t.Name(), "/", "_"))
-				if err := os.Mkdir(alt, 0o777); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(filepath.Join(alt, "f"), nil, 0o600); err != nil {
-					t.Fatal(err)
-				}
-				for _, p := range c.plant {
-					srv.must(t, fmt.Sprintf(p, alt))
-				}
-				for from, to := range c.links {
-					from = filepath.Join(srv.dir, "data", from)
-					if err := os.Symlink(filepath.Join(alt, to), from); err != nil {
-						t.Fatal(err)
-					}
-					defer func() { _ = os.Remove(from) }()
-				}
-				at, err := s.Locate(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				var want []string
-				if c.what != "" {
-					want = []string{c.what}
-				}
-				if got := outside(t, at, a); !slices.Equal(got, want) {
-					t.Errorf("outside: %q, want %q", got, want)
-				}
-				srv.must(t, c.undo...)
-			})
+	srv.endsBefore(t)
+	for _, dir := range []string{"alt", "logs", "redo", "dw"} {
+		if err := os.Mkdir(filepath.Join(b, dir), 0o777); err != nil {
+			t.Fatal(err)
 		}
-		data := filepath.Join(srv.dir, "data")
-		bind := func(t *testing.T, from, to string) (unmount func()) {
-			t.Helper()
-			for _, dir := range []string{from, to} {
-				if err := os.MkdirAll(dir, 0o755); err != nil {
-					t.Fatal(err)
-				}
+	}
+	data := filepath.Join(srv.dir, "data")
+	options := []string{"--log-bin=" + b + "/logs/b"}
+	redo := "ib_logfile0"
+	if srv.flavor == flavorMySQL {
+		redo = "#innodb_redo"
+		options = append(options, "--innodb-directories="+b+"/alt", "--innodb-doublewrite-dir="+b+"/dw")
+	}
+	srv.rerun(t, func() { move(t, filepath.Join(data, redo), filepath.Join(b, "redo")) }, nil, options...)
+	srv.must(t, "CREATE TABLE t.di (i INT PRIMARY KEY) ENGINE=InnoDB DATA DIRECTORY='"+b+"/alt'",
+		"CREATE TABLE t.dm (i INT PRIMARY KEY) ENGINE=MyISAM DATA DIRECTORY='"+b+"/alt'")
+	want := []string{"datadir " + redo, "datadir dm.MYD", "log_bin_basename logs", "log_bin_index b.index"}
+	if srv.flavor == flavorMySQL {
+		srv.must(t, "CREATE TABLESPACE g ADD DATAFILE '"+b+"/alt/g.ibd'", "CREATE UNDO TABLESPACE u ADD DATAFILE '"+b+"/alt/u.ibu'")
+		want = []string{"a tablespace di.ibd", "datadir " + redo, "innodb_doublewrite_dir dw", "log_bin_basename logs", "log_bin_index b.index"}
+	}
+	at := srv.locate(t, nil)
+	// One of a kind is named for each file system: the order in a directory decides which.
+	got := outside(t, at, a)
+	generic := func(list []string) []string {
+		var out []string
+		for _, s := range list {
+			if s = strings.Fields(s)[0]; !slices.Contains(out, s) {
+				out = append(out, s)
 			}
-			if err := unix.Mount(from, to, "", unix.MS_BIND, ""); err != nil {
-				t.Fatal(err)
-			}
-			var once sync.Once
-			unmount = func() {
-				once.Do(func() {
-					if err := unix.Unmount(to, 0); err != nil {
-						t.Error(err)
-					}
-				})
-			}
-			t.Cleanup(unmount)
-			return unmount
 		}
-		look := func(t *testing.T) snapshot.Location {
-			t.Helper()
-			at, err := s.Locate(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			return at
-		}
-		t.Run("a mount in it", func(t *testing.T) {
-			unmount := bind(t, filepath.Join(b, srv.flavor+"-db"), filepath.Join(data, "mounted"))
-			if got := outside(t, look(t), a); !slices.Equal(got, []string{"datadir mounted"}) {
-				t.Errorf("outside: %q", got)
-			}
-			unmount()
-			_ = os.Remove(filepath.Join(data, "mounted"))
-		})
-		t.Run("a mount over it", func(t *testing.T) {
-			unmount := bind(t, filepath.Join(b, srv.flavor+"-empty"), data)
-			if at := look(t); !strings.Contains(at.Doubt, "something was mounted over the directory") || at.Process != "" {
-				t.Errorf("%+v", at)
-			}
-			unmount()
-			if at := look(t); at.Doubt != "" {
-				t.Error(at.Doubt)
-			}
-		})
-		if srv.flavor != flavorMariaDB { // MySQL makes no links, and knows all of its files
-			return
-		}
-		t.Run("an open file that nothing leads to", func(t *testing.T) {
-			alt := filepath.Join(b, "open")
-			if err := os.Mkdir(alt, 0o777); err != nil {
-				t.Fatal(err)
-			}
-			srv.must(t, "CREATE TABLE t.d (i INT) ENGINE=MyISAM DATA DIRECTORY='"+alt+"'", "INSERT INTO t.d VALUES (1)", "SELECT * FROM t.d")
-			link := filepath.Join(data, "t", "d.MYD")
-			if err := os.Rename(link, filepath.Join(srv.dir, "kept")); err != nil {
-				t.Fatal(err)
-			}
-			if got := outside(t, look(t), a); !slices.Equal(got, []string{"an open file d.MYD"}) {
-				t.Errorf("outside: %q", got)
-			}
-			if err := os.Rename(filepath.Join(srv.dir, "kept"), link); err != nil {
-				t.Fatal(err)
-			}
-			srv.must(t, "DROP TABLE t.d")
-		})
-	})
+		return out
+	}
+	if !slices.Equal(generic(got), generic(want)) {
+		t.Errorf("outside: %q, want %q", got, want)
+	}
+	if out := outside(t, at, a, b); len(out) > 0 {
+		t.Errorf("outside of both volumes: %q", out)
+	}
 }
 
 // Paths mean what they mean to the server: in its own mount namespace, and in
 // its own root directory.
-func TestLocateInItsNamespace(t *testing.T) {
+func inItsNamespace(t *testing.T, srv *testServer, a string) {
 	b := xfs(t)
-	eachOn(t, xfs, func(t *testing.T, srv *testServer, a string) {
-		data := filepath.Join(srv.dir, "data")
-		there, root := filepath.Join(b, srv.flavor), filepath.Join(srv.dir, "root")
-		srv.elsewhere(t, func() {
-			if out, err := exec.Command("cp", "-a", data, there).CombinedOutput(); err != nil {
-				t.Fatalf("%v: %s", err, out)
-			}
-			if err := os.Mkdir(root, 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}, []string{"unshare", "-m", "-n", "-u", "sh", "-c", `mount --bind "$0" "$1" && shift && exec "$@"`, there, data})
-		at := srv.locate(t, nil)
-		if got := outside(t, at, b); len(got) > 0 {
-			t.Errorf("in a mount namespace: outside of where it was mounted from: %q", got)
+	srv.endsBefore(t)
+	data := filepath.Join(srv.dir, "data")
+	program, args := srv.program, srv.args
+	defer func() { srv.program, srv.args = program, args }()
+	there, root := filepath.Join(b, srv.flavor), filepath.Join(srv.dir, "root")
+	srv.rerun(t, func() {
+		if out, err := exec.Command("cp", "-a", data, there).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
 		}
-		if got := outside(t, at, a); !slices.Contains(got, "datadir data") {
-			t.Errorf("in a mount namespace: outside of what the path means here: %q", got)
-		}
-		// The same in a chroot, with an absolute link, which leads elsewhere outside of it.
-		link := filepath.Join(srv.dir, "link")
-		if err := os.Symlink(data, link); err != nil {
+		if err := os.Mkdir(root, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		args := srv.cmd.Args[slices.IndexFunc(srv.cmd.Args, func(a string) bool { return strings.HasSuffix(a, "/mariadbd") || strings.HasSuffix(a, "/mysqld") }):]
-		srv.cmd.Args = args
-		srv.elsewhere(t, nil, []string{"unshare", "-m", "sh", "-c",
-			`mount --rbind / "$2" && mount --bind "$0" "$2$1" && r="$2" && shift 2 && exec chroot "$r" "$@"`, there, data, root}, "--datadir="+link)
-		at = srv.locate(t, nil)
-		if got := outside(t, at, b); len(got) > 0 {
-			t.Errorf("in a chroot: outside of where it was mounted from: %q", got)
-		}
-	})
+	}, []string{"unshare", "-m", "-n", "-u", "sh", "-c", `mount --bind "$0" "$1" && shift && exec "$@"`, there, data})
+	at := srv.locate(t, nil)
+	if got := outside(t, at, b); len(got) > 0 {
+		t.Errorf("in a mount namespace: outside of where it was mounted from: %q", got)
+	}
+	if got := outside(t, at, a); !slices.Contains(got, "datadir data") {
+		t.Errorf("in a mount namespace: outside of what the path means here: %q", got)
+	}
+	// The same in a chroot, with an absolute link, which leads elsewhere outside of it.
+	link := filepath.Join(srv.dir, "link")
+	if err := os.Symlink(data, link); err != nil {
+		t.Fatal(err)
+	}
+	srv.program, srv.args = program, args
+	srv.rerun(t, nil, []string{"unshare", "-m", "sh", "-c",
+		`mount --rbind / "$2" && mount --bind "$0" "$2$1" && r="$2" && shift 2 && exec chroot "$r" "$@"`, there, data, root}, "--datadir="+link)
+	at = srv.locate(t, nil)
+	if got := outside(t, at, b); len(got) > 0 {
+		t.Errorf("in a chroot: outside of where it was mounted from: %q", got)
+	}
 }
 
 // relay passes one connection at a time on, as a port proxy does.
@@ -399,66 +267,63 @@ func relay(t *testing.T, network, address, to string) net.Listener {
 	return l
 }
 
-func TestLocateThroughAProxy(t *testing.T) {
-	port := freePort(t)
-	each(t, func(t *testing.T, srv *testServer) {
-		user := testUser + "@'127.0.0.1'"
-		srv.must(t, append([]string{"CREATE USER " + user + " IDENTIFIED BY 'p'"}, grantStatements(privilegesFor(srv.kind, Config{}), user)...)...)
-		tcp := func(port int) func(*Config) {
-			return func(c *Config) { c.Socket, c.Host, c.Port, c.Password = "", "127.0.0.1", uint16(port), "p" }
-		}
-		if at := srv.locate(t, tcp(int(port))); at.Doubt != "" || len(at.Parts) == 0 {
-			t.Errorf("directly over TCP: %q", at.Doubt)
-		}
-		us := fmt.Sprintf("(process %d)", os.Getpid())
-		for name, l := range map[string]net.Listener{
-			"tcp": relay(t, "tcp", "127.0.0.1:0", srv.socket), "unix": relay(t, "unix", filepath.Join(srv.dir, "proxy"), srv.socket),
-		} {
-			for _, trusted := range []bool{false, true} {
-				at := srv.locate(t, func(c *Config) {
-					c.TrustLocation = trusted
-					c.Socket = l.Addr().String()
-					if a, ok := l.Addr().(*net.TCPAddr); ok {
-						// The server sees the proxy's Unix socket, so the user of that.
-						c.Socket, c.Host, c.Port = "", "127.0.0.1", uint16(a.Port)
-					}
-				})
-				if !strings.Contains(at.Doubt, us) || !strings.Contains(at.Doubt, "it is a proxy") || len(at.Parts) > 0 || at.Process != "" {
-					t.Errorf("through a proxy over %s: %+v", name, at)
+func throughAProxy(t *testing.T, srv *testServer, port int) {
+	srv.must(t, "CREATE USER "+testUser+"@'127.0.0.1' IDENTIFIED BY 'p'")
+	for _, grant := range srv.granted {
+		srv.must(t, strings.ReplaceAll(grant, "localhost", "127.0.0.1"))
+	}
+	tcp := func(port int) func(*Config) {
+		return func(c *Config) { c.Socket, c.Host, c.Port, c.Password = "", "127.0.0.1", uint16(port), "p" }
+	}
+	if at := srv.locate(t, tcp(port)); at.Doubt != "" || len(at.Parts) == 0 {
+		t.Errorf("directly over TCP: %q", at.Doubt)
+	}
+	us := fmt.Sprintf("(process %d)", os.Getpid())
+	for name, l := range map[string]net.Listener{
+		"tcp": relay(t, "tcp", "127.0.0.1:0", srv.socket), "unix": relay(t, "unix", filepath.Join(srv.dir, "proxy"), srv.socket),
+	} {
+		for _, trusted := range []bool{false, true} {
+			at := srv.locate(t, func(c *Config) {
+				c.TrustLocation = trusted
+				c.Socket = l.Addr().String()
+				if a, ok := l.Addr().(*net.TCPAddr); ok {
+					// The server sees the proxy's Unix socket, so the user of that.
+					c.Socket, c.Host, c.Port = "", "127.0.0.1", uint16(a.Port)
 				}
-				if at.Trusted != trusted {
-					t.Errorf("trusted: %v, want %v", at.Trusted, trusted)
-				}
-				if !slices.ContainsFunc(at.Neighbours, func(n snapshot.Neighbour) bool { return n.PID == srv.cmd.Process.Pid && n.Server }) {
-					t.Errorf("the server behind the proxy is not among the neighbours: %+v", at.Neighbours)
-				}
+			})
+			if !strings.Contains(at.Doubt, us) || !strings.Contains(at.Doubt, "it is a proxy") || len(at.Parts) > 0 || at.Process != "" {
+				t.Errorf("through a proxy over %s: %+v", name, at)
+			}
+			if at.Trusted != trusted {
+				t.Errorf("trusted: %v, want %v", at.Trusted, trusted)
+			}
+			if !slices.ContainsFunc(at.Neighbours, func(n snapshot.Neighbour) bool { return n.PID == srv.cmd.Process.Pid && n.Server }) {
+				t.Errorf("the server behind the proxy is not among the neighbours: %+v", at.Neighbours)
 			}
 		}
-	}, "--skip-skip-networking", "--bind-address=127.0.0.1", fmt.Sprintf("--port=%d", port))
+	}
 }
 
 // A session that is opened again must lead to the process that was located.
-func TestLocatedProcessIsTheOneThatIsLocked(t *testing.T) {
-	each(t, func(t *testing.T, srv *testServer) {
-		s := srv.connect(t, nil)
-		if at, err := s.Locate(t.Context()); err != nil || at.Doubt != "" {
-			t.Fatal(at.Doubt, err)
-		}
-		id := s.a.id
-		srv.must(t, fmt.Sprintf("KILL %d", id))
-		if err := s.Ready(t.Context(), time.Minute); err != nil || s.a.id == id {
-			t.Fatalf("session %d again: %v", s.a.id, err)
-		}
-		srv.elsewhere(t, nil, nil)
-		err := s.Ready(t.Context(), time.Minute)
-		if _, away := errorAs[*snapshot.OutOfReachError](err); !away || !strings.Contains(err.Error(), "its process was ") {
-			t.Errorf("after a restart: %v", err)
-		}
-		if _, err := s.Locate(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
-		}
-		if err := s.Ready(t.Context(), time.Minute); err != nil {
-			t.Error(err)
-		}
-	})
+func openedAgain(t *testing.T, srv *testServer) {
+	s := srv.connect(t, nil)
+	if at, err := s.Locate(t.Context()); err != nil || at.Doubt != "" {
+		t.Fatal(at.Doubt, err)
+	}
+	id := s.a.id
+	srv.must(t, fmt.Sprintf("KILL %d", id))
+	if err := s.Ready(t.Context(), time.Minute); err != nil || s.a.id == id {
+		t.Fatalf("session %d again: %v", s.a.id, err)
+	}
+	srv.rerun(t, nil, nil)
+	err := s.Ready(t.Context(), time.Minute)
+	if _, away := errorAs[*snapshot.OutOfReachError](err); !away || !strings.Contains(err.Error(), "its process was ") {
+		t.Errorf("after a restart: %v", err)
+	}
+	if _, err := s.Locate(context.WithoutCancel(t.Context())); err != nil {
+		t.Error(err)
+	}
+	if err := s.Ready(t.Context(), time.Minute); err != nil {
+		t.Error(err)
+	}
 }

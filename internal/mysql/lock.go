@@ -10,19 +10,11 @@ import (
 	"stillpoint/internal/snapshot"
 )
 
-// lockKind is messages.MySQL.Lock with this lock.
-const lockKind = "ftwrl"
-
-// statementLock is sent on both flavors. LOCAL costs nothing and keeps it out of
-// the binlog whatever the version; without a list of tables it takes the global
-// read lock, on every table and engine, and stops commits.
-const statementLock = "FLUSH LOCAL TABLES WITH READ LOCK"
-
 // maxStatementMargin is by how much MariaDB's own bound comes after ours.
 const maxStatementMargin = 100 * time.Millisecond
 
-// Ready looks for statements that would block the lock and are older than
-// LongQueryAfter, and sets the server's own bounds. See
+// Ready picks the lock of the next try, looks for statements that would block it
+// and are older than LongQueryAfter, and sets the server's own bounds. See
 // snapshot.DatabaseSession; Lock says why.
 func (s *Session) Ready(ctx context.Context, hold time.Duration) error {
 	s.ready = false
@@ -38,6 +30,9 @@ func (s *Session) Ready(ctx context.Context, hold time.Duration) error {
 	if err := s.stillThere(); err != nil {
 		return err
 	}
+	if err := s.decide(ctx); err != nil {
+		return err
+	}
 	if err := s.clear(ctx); err != nil {
 		return err
 	}
@@ -48,7 +43,7 @@ func (s *Session) Ready(ctx context.Context, hold time.Duration) error {
 	return nil
 }
 
-// Lock makes one try for the global read lock. See snapshot.DatabaseSession.
+// Lock makes one try for the lock that Ready picked. See snapshot.DatabaseSession.
 //
 // Where Ready found statements that would block it and are older than
 // LongQueryAfter, nothing is requested: a request that waits makes all
@@ -77,7 +72,7 @@ func (s *Session) Lock(ctx context.Context, hold time.Duration) error {
 		return fmt.Errorf("cannot lock %s: %w", s.target, err)
 	}
 	s.until, s.hold = time.Now().Add(hold), hold
-	err := s.request(ctx, s.lockStatement(), s.cfg.LockTimeout)
+	err := s.take(ctx)
 	if err == nil {
 		if err = s.armSwitch(ctx); err == nil {
 			s.held = true
@@ -109,23 +104,15 @@ func (s *Session) prepare(ctx context.Context, hold time.Duration) error {
 		seconds(s.cfg.LockTimeout), seconds(hold)))
 }
 
-// lockStatement adds, on MariaDB, the server's own bound for the whole
-// statement, to the millisecond (error 1969 [facts, "Bounding the wait"]). MySQL
-// has none for anything but SELECT.
-func (s *Session) lockStatement() string {
-	if !s.server.mariadb() {
-		return statementLock
-	}
-	return fmt.Sprintf("SET STATEMENT max_statement_time = %.3f FOR %s",
-		(s.cfg.LockTimeout + maxStatementMargin).Seconds(), statementLock)
-}
-
 // lockError gives what a request came to its type; what is what could not be
 // done to the server.
 func (s *Session) lockError(ctx context.Context, what string, err error) error {
 	var loose *notWithdrawnError
 	var reach *snapshot.OutOfReachError
+	var no *snapshot.LockNotGrantedError
 	switch {
+	case errors.As(err, &no):
+		return no
 	case errors.As(err, &loose):
 		return &snapshot.LockUnknownError{Until: s.endsWithin(), Err: err}
 	case errors.Is(err, errWithdrawn), isNotGranted(err):

@@ -309,7 +309,7 @@ func TestKilledBySomeoneElse(t *testing.T) {
 			time.Sleep(time.Duration(i%20) * 5 * time.Microsecond)
 			_ = killer.exec(context.Background(), fmt.Sprintf("KILL QUERY %d", s.a.id))
 		}()
-		err := s.request(t.Context(), s.lockStatement(), s.cfg.LockTimeout)
+		err := s.take(t.Context())
 		<-killed
 		if err == nil {
 			if err := s.a.exec(t.Context(), "UNLOCK TABLES"); err != nil {

@@ -151,8 +151,8 @@ func (n *note) letGo() {
 	}
 }
 
-// errBusy says that a living process has the note.
-var errBusy = errors.New("a living stillpoint has stopped it and starts it again")
+// ErrApplierBusy says that a living process has the note of SettleApplier.
+var ErrApplierBusy = errors.New("a living stillpoint has stopped it and starts it again")
 
 // openNote opens and locks the note that is there; nil where there is none.
 func openNote(dir string) (*note, error) {
@@ -172,7 +172,7 @@ func openNote(dir string) (*note, error) {
 		}
 		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
 			_ = f.Close()
-			return nil, errBusy
+			return nil, ErrApplierBusy
 		}
 		if !n.named() {
 			_ = f.Close()

@@ -17,7 +17,8 @@ func (s *Session) checkPrivileges(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if missing := g.missing(privilegesFor(s.server, s.cfg), s.server); len(missing) > 0 {
+	needed := slices.DeleteFunc(privilegesFor(s.server, s.cfg), privilege.optional)
+	if missing := g.missing(needed, s.server); len(missing) > 0 {
 		return s.lacks(missing, g.roles)
 	}
 	if err := s.learnPerformance(ctx); err != nil {
@@ -29,10 +30,8 @@ func (s *Session) checkPrivileges(ctx context.Context) error {
 	if _, err := s.readChannels(ctx, s.b); err != nil {
 		return s.statementError(s.b, "read the replica status of", err)
 	}
-	if _, err := s.blockers(ctx, s.cfg.LongQueryAfter); err != nil {
-		return err
-	}
-	return nil
+	_, err = s.blockers(ctx, s.cfg.LongQueryAfter)
+	return err
 }
 
 // granted reads what the user may do. The lines of SHOW GRANTS can hold a

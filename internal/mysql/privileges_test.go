@@ -80,7 +80,11 @@ func TestEveryPrivilegeIsNeeded(t *testing.T) {
 				srv.another(t, root, grantStatements(without, anotherUser)...)
 				statement := grantStatements(list[i:i+1], anotherUser)[0]
 				err := check(t, plan)
-				if _, refused := errorAs[*snapshot.RefusedError](err); !refused || !strings.HasSuffix(err.Error(), "what helps is: "+statement) {
+				if p.optional() { // what becomes of the plan without it: TestAuto, TestBackupLockWithDoubts
+					if err != nil {
+						t.Errorf("%s: %v", what, err)
+					}
+				} else if _, refused := errorAs[*snapshot.RefusedError](err); !refused || !strings.HasSuffix(err.Error(), "what helps is: "+statement) {
 					t.Errorf("%s: %v, want only %s", what, err, statement)
 				}
 				if err := srv.does(t, root, p); err == nil {
@@ -267,7 +271,6 @@ func TestPartialRevokes(t *testing.T) {
 		revoke []string
 		helps  string
 	}{
-		{[]string{"REVOKE SELECT ON t.* FROM " + anotherUser, "REVOKE REFERENCES ON t.* FROM " + anotherUser}, "GRANT REFERENCES ON `t`.* TO " + anotherUser},
 		{[]string{"REVOKE SELECT ON performance_schema.* FROM " + anotherUser}, "GRANT SELECT ON performance_schema.* TO " + anotherUser},
 	} {
 		srv.another(t, root, "GRANT SELECT, REFERENCES, PROCESS, REPLICATION CLIENT, FLUSH_TABLES, BACKUP_ADMIN ON *.* TO "+anotherUser)
@@ -331,7 +334,7 @@ func TestPrivilegesByVersion(t *testing.T) {
 		{flavorMariaDB, 120002, plans["none"], []string{"GRANT PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO u"}},
 		{flavorMySQL, 50744, plans["kill"], []string{"GRANT RELOAD, PROCESS, REPLICATION CLIENT, SUPER ON *.* TO u", "GRANT SELECT ON performance_schema.* TO u"}},
 		{flavorMySQL, 80022, Config{}, []string{"GRANT RELOAD, PROCESS, REPLICATION CLIENT ON *.* TO u", "GRANT SELECT ON performance_schema.* TO u"}},
-		{flavorMySQL, 80400, plans["backup"], []string{"GRANT PROCESS, REPLICATION CLIENT, BACKUP_ADMIN ON *.* TO u", "GRANT SELECT ON performance_schema.* TO u"}},
+		{flavorMySQL, 80400, plans["backup"], []string{"GRANT PROCESS, REPLICATION CLIENT, BACKUP_ADMIN, REFERENCES ON *.* TO u", "GRANT SELECT ON performance_schema.* TO u"}},
 		{flavorPercona, 80036, plans["auto"], []string{"GRANT FLUSH_TABLES, PROCESS, REPLICATION CLIENT, BACKUP_ADMIN, REFERENCES ON *.* TO u", "GRANT SELECT ON performance_schema.* TO u"}},
 		{flavorMySQL, 90704, plans["applier"], []string{"GRANT FLUSH_TABLES, PROCESS, REPLICATION CLIENT, REPLICATION_SLAVE_ADMIN ON *.* TO u", "GRANT SELECT ON performance_schema.* TO u"}},
 	} {

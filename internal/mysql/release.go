@@ -13,10 +13,11 @@ import (
 const unlockTimeout = 5 * time.Second
 
 // Verify proves that the lock has been held by the same session since Lock
-// returned. Nothing but UNLOCK TABLES on A and the end of A gives up the global
-// read lock, and a bare connection cannot reconnect: so an answer on it with its own
-// connection id is the proof. The server is asked as well: MySQL, whether A's lock
-// stands among the granted ones, where it keeps that list; MariaDB, see proveReadLock.
+// returned. Nothing but a statement of ours on A and the end of A gives up any of
+// the locks, and a bare connection cannot reconnect: so an answer on it with its
+// own connection id is the proof. The server is asked for the lock itself as well,
+// by proveFTWRL and its like. Where the plan wants no lock, Verify says only
+// that the session is the same.
 //
 // It runs statements, which a frozen file system can hold up (MariaDB with its
 // general log there [facts, "Freezing a live server"]): running into ctx or the
@@ -35,19 +36,25 @@ func (s *Session) Verify(ctx context.Context) error {
 }
 
 func (s *Session) verify(ctx context.Context) error {
-	statement := "SELECT CONNECTION_ID() AS id"
-	if s.server.mdl {
-		statement = `SELECT CONNECTION_ID() AS id, (SELECT COUNT(*) FROM performance_schema.metadata_locks m
-			JOIN performance_schema.threads t ON t.THREAD_ID = m.OWNER_THREAD_ID
-			WHERE t.PROCESSLIST_ID = CONNECTION_ID() AND m.OBJECT_TYPE = 'GLOBAL'
-			AND m.LOCK_TYPE = 'SHARED' AND m.LOCK_STATUS = 'GRANTED') AS locks,
-			(SELECT VARIABLE_VALUE FROM performance_schema.global_status
-			WHERE VARIABLE_NAME = 'Performance_schema_metadata_lock_lost') AS unseen`
+	if err := s.sameSession(ctx); err != nil {
+		return err
 	}
-	rows, err := s.a.query(ctx, statement)
+	err := s.prove(ctx)
 	if code(err) == erQueryInterrupted {
 		// Someone's KILL QUERY; it does not release the lock [facts].
-		rows, err = s.a.query(ctx, statement)
+		err = s.prove(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return s.armSwitch(ctx)
+}
+
+// sameSession has A say that it is still the one that was opened.
+func (s *Session) sameSession(ctx context.Context) error {
+	rows, err := s.a.query(ctx, "SELECT CONNECTION_ID() AS id")
+	if code(err) == erQueryInterrupted {
+		rows, err = s.a.query(ctx, "SELECT CONNECTION_ID() AS id")
 	}
 	if err != nil {
 		return fmt.Errorf("session %d of %s does not answer: %w", s.a.id, s.target, err)
@@ -59,17 +66,44 @@ func (s *Session) verify(ctx context.Context) error {
 	if id != s.a.id {
 		return fmt.Errorf("the session of %s is %d, and was %d", s.target, id, s.a.id)
 	}
-	// A list that has overflowed proves nothing either way.
-	if s.server.mdl && rows[0]["locks"] == "0" && rows[0]["unseen"] == "0" {
-		return fmt.Errorf("%s does not list the global read lock of session %d", s.target, id)
-	}
-	if err := s.proveReadLock(ctx); err != nil {
-		return err
-	}
-	return s.armSwitch(ctx)
+	return nil
 }
 
-// Unlock lets go. Where UNLOCK TABLES fails the session is ended, from both
+// prove has the server say that A holds what the method takes.
+func (s *Session) prove(ctx context.Context) error {
+	switch s.method.kind {
+	case snapshot.LockFTWRL:
+		return s.proveFTWRL(ctx)
+	case snapshot.LockBackupStage:
+		return s.proveStage(ctx)
+	case snapshot.LockInstance:
+		return s.proveListed(ctx, "BACKUP LOCK", "SHARED")
+	default:
+		return nil
+	}
+}
+
+// release sends what gives up the method's lock, again where a KILL QUERY of
+// someone's hits it.
+func (s *Session) release(ctx context.Context) error {
+	for _, statement := range s.method.release {
+		var err error
+		for range 5 {
+			if !s.a.alive() {
+				return errors.New("the session has ended")
+			}
+			if err = s.a.exec(ctx, statement); code(err) != erQueryInterrupted {
+				break
+			}
+		}
+		if !released(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Unlock lets go. Where that fails the session is ended, from both
 // sides, and the watcher asked whether it is gone; that takes up to evictTimeout
 // beyond ctx, which does not cancel it. See snapshot.DatabaseSession for the errors.
 func (s *Session) Unlock(ctx context.Context) error {
@@ -83,15 +117,9 @@ func (s *Session) Unlock(ctx context.Context) error {
 		// It ended while it held, and may live on in the server.
 		return &snapshot.LockLostError{Err: errors.Join(errors.New("its session had ended"), s.evict(ctx, nil))}
 	}
-	var err error
-	for range 3 {
-		err = s.a.exec(unlock, "UNLOCK TABLES")
-		if err == nil {
-			return nil
-		}
-		if code(err) != erQueryInterrupted {
-			break
-		}
+	err := s.release(unlock)
+	if err == nil {
+		return nil
 	}
 	cut := unlock.Err() != nil || s.a.alive() // we ended it, or are about to
 	err = errors.Join(err, s.evict(ctx, nil))

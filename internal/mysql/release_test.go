@@ -194,7 +194,7 @@ func TestDeadMansSwitchIsArmedFirst(t *testing.T) {
 	if err := s.prepare(t.Context(), time.Second); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.request(t.Context(), s.lockStatement(), 250*time.Millisecond); err != nil {
+	if err := s.take(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := srv.writes(t, srv.root(t), 3*time.Second); err != nil {

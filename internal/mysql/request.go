@@ -108,22 +108,11 @@ func (s *Session) gone(ctx context.Context, done <-chan error, cause error) erro
 // have been granted just before the kill came; and on MariaDB 10.11 a FTWRL
 // whose answer is error 1317 was seen to hold the lock nevertheless, in 7 of 13
 // kills that came within the first 100 microseconds (TestTinyTimeouts). So
-// UNLOCK TABLES is sent whatever the answer was. The kill may also come late and
-// hit that statement: then it is sent again.
+// what releases the lock is sent whatever the answer was; it also gives up the
+// steps that were granted before. The kill may also come late and hit that
+// statement: then it is sent again.
 func (s *Session) settled(ctx context.Context) bool {
-	for range 5 {
-		if !s.a.alive() {
-			return false
-		}
-		err := s.a.exec(ctx, "UNLOCK TABLES")
-		if err == nil {
-			return s.idle(ctx)
-		}
-		if code(err) != erQueryInterrupted {
-			return false
-		}
-	}
-	return false
+	return s.release(ctx) == nil && s.idle(ctx)
 }
 
 // idle says that B sees A at rest: nothing of it is queued.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"stillpoint/internal/snapshot"
 )
 
 // statementFlush closes all open tables. It must be LOCAL: without, it is
@@ -33,6 +35,9 @@ func (s *Session) Settle(ctx context.Context) (string, error) {
 	}
 	if s.cfg.PreliminaryFlush == FlushNever {
 		return "no preliminary flush: the plan says never", nil
+	}
+	if s.method.kind != snapshot.LockFTWRL && s.method.kind != snapshot.LockBackupStage && s.cfg.PreliminaryFlush != FlushAlways {
+		return "no preliminary flush: the lock flushes no table", nil
 	}
 	if s.cfg.PreliminaryFlush == FlushAuto && !s.server.mariadb() {
 		return "no preliminary flush: on MySQL it can do harm, see preliminary_flush", nil

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// startApplierWithin bounds the start of a replica's applier after a try. It waits for
+// StartApplierWithin bounds the start of a replica's applier after a try. It waits for
 // a stop that has not ended yet; what it does not come to is left to whoever settles
 // the note.
-const startApplierWithin = 30 * time.Second
+const StartApplierWithin = 10 * time.Second
 
 // stopApplier brings a replica's applier to rest before a try, where the plan
 // wants that. It comes before what must be fresh when the lock is requested, since it
@@ -40,7 +40,7 @@ func (a *attempt) startApplier(ctx context.Context) {
 		return
 	}
 	a.applier = false
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startApplierWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), StartApplierWithin)
 	defer cancel()
 	if err := a.stage("start-applier", func() error { return a.session.StartApplier(ctx) }); err != nil {
 		a.warn("the replica's applier is not known to run again: %v; it is started by the next run, the worker or stillpoint thaw", err)

@@ -103,6 +103,7 @@ type window struct {
 	after     *messages.MySQL
 	afterErr  error
 	coordErr  error
+	sheetErr  error // the coordinates file was not written
 	lockErr   error // from the proof of the hold or the unlock
 	unlocked  time.Time
 	unlockErr error
@@ -127,6 +128,9 @@ func (a *attempt) window(ctx context.Context) error {
 		t := &a.result.Timings
 		if !w.unlocked.IsZero() {
 			t.WritesBlocked = ms(w.unlocked.Sub(w.opened))
+			if a.session != nil && !a.claim.worth().stops {
+				t.WritesBlocked = t.Frozen
+			}
 			t.WritesBlockedTotal += t.WritesBlocked
 		}
 	}()
@@ -136,12 +140,13 @@ func (a *attempt) window(ctx context.Context) error {
 	if a.session != nil {
 		if err := a.stage("lock", func() error { return a.session.Lock(ctx, a.Plan.MaxHold) }); err != nil {
 			var no *LockNotGrantedError
-			if !errors.As(err, &no) || !no.Waited {
+			if (!errors.As(err, &no) || !no.Waited) && a.claim.worth().stops {
 				a.result.Timings.WritesBlockedTotal += ms(a.now().Sub(w.opened))
 			}
 			return err
 		}
 		w.locked = a.now()
+		a.claim = a.session.Claim()
 		a.result.Timings.LockWait = ms(w.locked.Sub(w.opened))
 		holds.push(func() error { return a.unlock(free) })
 	} else if a.guard != nil {
@@ -162,6 +167,7 @@ func (a *attempt) window(ctx context.Context) error {
 		}
 	}
 	set := a.createSet() // with the coordinates among its tags
+	a.writeSheet(held)
 	if a.guard != nil {
 		if err := a.preFreeze(held, &holds, free); err != nil {
 			return err

@@ -113,11 +113,13 @@ func (a *attempt) checkParts(ctx context.Context, set Set, at Location) error {
 		return err
 	}
 	var outside, moving []string
+	a.partsFrozen = at.Doubt == "" && len(at.Parts) > 0
 	for i, p := range at.Parts {
+		a.partsFrozen = a.partsFrozen && covers[i].InSet && covers[i].Frozen
 		switch where := fmt.Sprintf("%s (%s) is on %s", p.What, p.Path, covers[i].On); {
 		case !covers[i].InSet:
 			outside = append(outside, where)
-		case !covers[i].Frozen && a.Plan.everythingFrozen():
+		case !covers[i].Frozen && a.Plan.EverythingFrozen():
 			moving = append(moving, where)
 		}
 	}

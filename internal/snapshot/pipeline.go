@@ -22,6 +22,8 @@ type Pipeline struct {
 	Freezer  Freezer
 	Volumes  Volumes
 	EBS      EBS
+	// Sheet is the plan's file for the coordinates; nil: none.
+	Sheet CoordinatesFile
 	// PreFreeze and PostThaw are the plan's commands; nil: none. A plan that
 	// freezes nothing has none.
 	PreFreeze, PostThaw Hook
@@ -66,12 +68,16 @@ type attempt struct {
 	begun   bool // the journal knows of this attempt
 	guard   Guard
 	session DatabaseSession
-	applier bool // a replica\'s applier may be stopped by us
+	claim   Claim // of the session's lock
+	applier bool  // a replica's applier may be stopped by us
+	sheet   Sheet // of this window; nil: none
 	// trusted says that where the server's files are is the plan's word.
-	trusted  bool
-	attached []Attachment
-	volumes  []Volume
-	userTags map[string]string
+	trusted bool
+	// partsFrozen says that all of them lie on file systems that are frozen.
+	partsFrozen bool
+	attached    []Attachment
+	volumes     []Volume
+	userTags    map[string]string
 	// description is made before the window, since it may log.
 	description string
 	ownTags     map[string]map[string]string // the volumes' own, with copy_tags
@@ -123,8 +129,9 @@ func (a *attempt) run(ctx context.Context) {
 		return
 	}
 	if a.job.Delivery.Request.DryRun {
+		a.doubt()
 		a.succeed(messages.ConsistencyNone, "dry run: every check passed, and nothing was done; a real run would snapshot %s while %s (consistency: %s)",
-			a.setWords(), heldWords(a.wanted()), a.wanted())
+			a.setWords(), a.heldWords(a.wanted()), a.wanted())
 		return
 	}
 	a.quota.round, a.quota.warnings = len(a.result.Stages), len(a.result.Warnings)

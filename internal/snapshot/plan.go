@@ -35,8 +35,8 @@ type Plan struct {
 	CopyTags bool
 }
 
-// everythingFrozen says whether every file system of the set is to be frozen.
-func (p *Plan) everythingFrozen() bool { return len(p.Freeze) > 0 && len(p.NoFreeze) == 0 }
+// EverythingFrozen says whether every file system of the set is to be frozen.
+func (p *Plan) EverythingFrozen() bool { return len(p.Freeze) > 0 && len(p.NoFreeze) == 0 }
 
 // lookupHeld is how long a look-up after an ambiguous answer may keep
 // everything held. It is part of the 4 s that the file's check on max_hold

@@ -51,10 +51,16 @@ type DatabaseSession interface {
 	// nothing of it is queued in the server any more. Any other error ends
 	// the run; nothing is held then either.
 	Lock(ctx context.Context, hold time.Duration) error
+	// Claim says what the lock is worth: after Lock of the one that is held, before
+	// it of the one that a try would take as things stand. It asks nobody.
+	Claim() Claim
 	// Coordinates reads binlog position and GTID on the session that holds the lock.
 	Coordinates(ctx context.Context) (messages.MySQL, error)
+	// Tell is the coordinates as a person reads them. It asks nobody.
+	Tell(m messages.MySQL) string
 	// Verify proves that the lock has been held by the same session since
-	// Lock returned. A *LockLostError means that it was not.
+	// Lock returned. A *LockLostError means that it was not. With LockNone it
+	// proves no more than that the session is the same.
 	Verify(ctx context.Context) error
 	// Unlock lets go. A *LockLostError means that there was nothing to let
 	// go of; any other error means that the session was closed instead, by

@@ -103,7 +103,7 @@ func (a *attempt) resolve(ctx context.Context) error {
 	if err == nil && len(a.volumes) == 0 {
 		err = &RefusedError{Sentence: "the plan leads to no volume: name mount points under freeze or volume ids under volumes"}
 	}
-	if err != nil || !a.Plan.everythingFrozen() {
+	if err != nil || !a.Plan.EverythingFrozen() {
 		return err
 	}
 	// "Every file system frozen" would not be true of one that nobody named.
@@ -159,13 +159,16 @@ func (a *attempt) open(ctx context.Context, open *undo) error {
 		}
 		a.session = s
 		open.push(s.Close)
+		a.claim = s.Claim()
 		if a.result.MySQL != nil { // of the session before, see tryPastQuota
 			a.killed = a.result.MySQL.Killed
 		}
 		a.noteServer()
-		return a.locate(ctx)
+		if err := a.locate(ctx); err != nil {
+			return err
+		}
 	}
-	return nil
+	return a.openSheet(ctx, open)
 }
 
 // createSet is the set as EC2 is to be asked for it, without the coordinates
@@ -173,7 +176,7 @@ func (a *attempt) open(ctx context.Context, open *undo) error {
 func (a *attempt) createSet() CreateSet {
 	return CreateSet{
 		Volumes: a.volumes, Attached: a.attached, Description: a.description, Tags: a.createTags(),
-		AllFrozen: a.Plan.everythingFrozen(),
+		AllFrozen: a.Plan.EverythingFrozen(),
 	}
 }
 

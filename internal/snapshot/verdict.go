@@ -46,6 +46,7 @@ func (a *attempt) judge(ctx context.Context) {
 		a.warn("the thaw reported: %v", w.thawErr)
 	}
 	a.judgePostThaw()
+	a.doubt()
 	var (
 		ambiguous *AmbiguousError
 		quota     *QuotaError
@@ -98,7 +99,7 @@ func (a *attempt) judge(ctx context.Context) {
 		reason, why := a.broken()
 		a.end(messages.Inconsistent, reason, got, "%s: the set is no more than %s-consistent, and not what the plan asks for (%s, with all of its holds); do not trust it for more, and send a new request", why, got, a.wanted())
 	default:
-		a.succeed(got, "%s started while %s; writes were blocked for %.0f ms", count(len(a.result.Snapshots), "snapshot"), heldWords(got), a.result.Timings.WritesBlocked)
+		a.succeed(got, "%s started while %s; writes were blocked for %.0f ms", count(len(a.result.Snapshots), "snapshot"), a.heldWords(got), a.result.Timings.WritesBlocked)
 	}
 }
 
@@ -111,11 +112,15 @@ func (a *attempt) judgeCoordinates() {
 	m := a.withKilled(*a.before)
 	m.LocationTrusted = a.trusted
 	after := a.win.after
-	m.CoordinatesExact = after != nil && a.lockHeld() &&
+	m.CoordinatesExact = a.held(true).exact && a.filesFrozen() && after != nil && a.lockHeld() &&
 		after.BinlogFile == m.BinlogFile && after.BinlogPosition == m.BinlogPosition && after.GTID == m.GTID &&
 		sameReplica(after.Replica, m.Replica) && slices.Equal(after.OtherSources, m.OtherSources)
 	switch {
-	case m.CoordinatesExact:
+	case m.CoordinatesExact, !a.locks() && after != nil:
+	case a.lockHeld() && (a.claim.LogsLate || !a.claim.worth().stops):
+		// A doubt says so, or commits went on until the freeze: nothing is amiss.
+	case a.lockHeld() && !a.filesFrozen():
+		// Likewise.
 	case after == nil || !a.lockHeld():
 		a.warn("the coordinates could not be proved to be exact: %v", errors.Join(a.win.afterErr, a.win.lockErr, a.win.unlockErr))
 	case after.BinlogFile != m.BinlogFile || after.BinlogPosition != m.BinlogPosition:
@@ -129,6 +134,9 @@ func (a *attempt) judgeCoordinates() {
 		}
 	}
 	a.result.MySQL = &m
+	if a.win.sheetErr != nil {
+		a.warn("the coordinates are not in the snapshot's coordinates_file, or not whole: %v", a.win.sheetErr)
+	}
 }
 
 func sameReplica(a, b *messages.Replica) bool {
@@ -171,34 +179,42 @@ func (a *attempt) frozenHeld() bool {
 	return a.guard != nil && w.freezeErr == nil && w.thawErr == nil && w.thawed.Held()
 }
 
+// filesFrozen says that every file system on which the server has anything that
+// a restore needs stayed frozen. Without that, what it wrote last may be in the
+// kernel's memory alone, lock or no lock.
+func (a *attempt) filesFrozen() bool {
+	return a.frozenHeld() && a.freezesFiles()
+}
+
+func (a *attempt) freezesFiles() bool { return a.Plan.EverythingFrozen() || a.partsFrozen }
+
 // everythingHeld says whether all that was locked and frozen was shown to have
 // stayed so until EC2 had answered. A plan that also leaves something
 // unfrozen claims less, and its freezes must have held all the same.
 func (a *attempt) everythingHeld() bool {
-	return (a.session == nil || a.lockHeld()) && (a.guard == nil || a.frozenHeld())
+	return (!a.locks() || a.lockHeld()) && (a.guard == nil || a.frozenHeld())
 }
 
-// wanted is what the plan asks for.
+// locks says that the plan wants a lock, and not only a session.
+func (a *attempt) locks() bool { return a.session != nil && a.claim.Lock != LockNone }
+
+// wanted is what the plan asks for, as far as it can be had on this server: what
+// its lock is worth there with all of the plan's freezes.
 func (a *attempt) wanted() messages.Consistency {
-	return claim(a.session != nil, a.Plan.everythingFrozen())
+	return a.held(true).of(a.Plan.EverythingFrozen())
 }
 
 // proved is what was shown to hold from before EC2 was called until it had answered.
 func (a *attempt) proved() messages.Consistency {
-	return claim(a.lockHeld(), a.Plan.everythingFrozen() && a.frozenHeld())
+	return a.held(a.lockHeld()).of(a.Plan.EverythingFrozen() && a.frozenHeld())
 }
 
-func claim(locked, frozen bool) messages.Consistency {
-	switch {
-	case locked && frozen:
-		return messages.ConsistencyApplication
-	case locked:
-		return messages.ConsistencyDatabase
-	case frozen:
-		return messages.ConsistencyFilesystem
-	default:
-		return messages.ConsistencyCrash
+// held is what the lock is worth, where it was held.
+func (a *attempt) held(locked bool) worth {
+	if a.session == nil || !locked {
+		return Claim{Lock: LockNone}.worth()
 	}
+	return a.claim.worth()
 }
 
 // broken says which hold was lost, and how.
@@ -211,7 +227,7 @@ func (a *attempt) broken() (messages.Reason, string) {
 		return messages.ReasonThawedEarly, fmt.Sprintf("the file systems are not proved to have stayed frozen until EC2 had answered: %v", w.thawErr)
 	case a.guard != nil && !a.frozenHeld():
 		return messages.ReasonThawedEarly, fmt.Sprintf("the file systems did not stay frozen until EC2 had answered (%s)", cmp.Or(w.thawed.Detail, string(w.thawed.Cause)))
-	case a.session != nil && !a.lockHeld():
+	case a.locks() && !a.lockHeld():
 		err := errors.Join(w.lockErr, w.unlockErr, w.afterErr)
 		if w.unlocked.After(w.deadline) {
 			return messages.ReasonMaxHoldExceeded, fmt.Sprintf("max_hold (%s) passed and the database lock was let go: %v", a.Plan.MaxHold, err)
@@ -222,7 +238,7 @@ func (a *attempt) broken() (messages.Reason, string) {
 	}
 }
 
-func heldWords(c messages.Consistency) string {
+func (a *attempt) heldWords(c messages.Consistency) string {
 	switch c {
 	case messages.ConsistencyApplication:
 		return "the database was locked and every file system frozen"
@@ -231,6 +247,9 @@ func heldWords(c messages.Consistency) string {
 	case messages.ConsistencyFilesystem:
 		return "every file system was frozen"
 	default:
+		if a.locks() {
+			return "the database's backup lock was held, which alone stops no writes"
+		}
 		return "nothing was held, as the plan has it"
 	}
 }

@@ -103,13 +103,12 @@ func (r *Resolver) cover(o owned, s snapshot.FileSystem) snapshot.Coverage {
 	names := make([]string, len(disks))
 	for i, d := range disks {
 		names[i] = d.name
-		a, known, err := match(d, o.byID, o.attached)
-		if err == nil && known {
+		mine := o.disks[d.name]
+		if a, known, err := match(d, o.byID, o.attached); err == nil && known {
 			names[i] += " (" + a.VolumeID + ")"
+			mine = mine || o.set[a.VolumeID]
 		}
-		if !o.disks[d.name] && !(err == nil && known && o.set[a.VolumeID]) {
-			c.InSet = false
-		}
+		c.InSet = c.InSet && mine
 	}
 	c.On = strings.Join(names, ", ")
 	if s.Mountpoint != "" {

@@ -64,6 +64,13 @@ func (s *Scene) Restore(ctx context.Context, result *messages.Result) (_ *Restor
 			if _, err := s.EC2.DetachVolume(ctx, &ec2.DetachVolumeInput{VolumeId: aws.String(c.ID)}); err != nil {
 				return err
 			}
+			// Whoever copied the mounts of this machine a moment ago still has the device open.
+			w := ec2.NewVolumeAvailableWaiter(s.EC2, func(o *ec2.VolumeAvailableWaiterOptions) {
+				o.MinDelay, o.MaxDelay = 20*time.Millisecond, 200*time.Millisecond
+			})
+			if err := w.Wait(ctx, &ec2.DescribeVolumesInput{VolumeIds: []string{c.ID}}, 20*time.Second); err != nil {
+				return err
+			}
 			_, err := s.EC2.DeleteVolume(ctx, &ec2.DeleteVolumeInput{VolumeId: aws.String(c.ID)})
 			return err
 		})
@@ -81,7 +88,7 @@ func (s *Scene) Restore(ctx context.Context, result *messages.Result) (_ *Restor
 		return out, nil
 	}
 	config := s.serverConfig(out.Volumes, fmt.Sprintf("run-r%d", s.restores), 100+s.restores)
-	config.NoRepair = true
+	config.NoRepair, config.Options = true, s.Config.RestoreOptions
 	if out.BinlogEnd, err = rig.BinlogEnd(cmp.Or(config.BinlogDir, config.Datadir)); err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,6 +49,8 @@ type Config struct {
 	Flavor rig.Flavor
 	// ServerOptions are further arguments of the server.
 	ServerOptions []string
+	// RestoreOptions are further arguments of the server on a restored set.
+	RestoreOptions []string
 	// BinlogOnExtra puts the binlogs on the second volume, which Extra adds.
 	BinlogOnExtra bool
 	// Privileges are those of the program's account, such as "BACKUP_ADMIN ON *.*".
@@ -60,6 +63,10 @@ type Config struct {
 	Writers int
 	// Pause is each writer's rest between two rounds. Zero: none, which keeps every core busy.
 	Pause time.Duration
+	// Role is that of the instance: the program gets its credentials from the metadata. "": it has keys in its environment.
+	Role string
+	// Queues makes the queue and the topic in place of the scene's own, and sets QueueURL, DeadLetterURL and TopicARN. nil: the scene does.
+	Queues func(context.Context, *Scene) error
 	// PlanYAML and MySQLYAML are further lines for the plan and its mysql
 	// section, FileYAML for the file itself; each line is indented as needed.
 	PlanYAML, MySQLYAML, FileYAML string
@@ -181,6 +188,11 @@ func (s *Scene) makeVolumes(ctx context.Context) error {
 		return fmt.Errorf("cannot run an instance: %w", err)
 	}
 	s.InstanceID = aws.ToString(run.Instances[0].InstanceId)
+	if s.Config.Role != "" {
+		if err := s.AWS.SetMetadata(localstack.Metadata{Instance: s.InstanceID, Role: s.Config.Role}); err != nil {
+			return err
+		}
+	}
 	kinds := []string{s.Config.Filesystem}
 	if s.Config.Extra != "" {
 		kinds = append(kinds, s.Config.Extra)
@@ -238,6 +250,12 @@ func (s *Scene) mount(ctx context.Context, device, dir, kind string, options ...
 }
 
 func (s *Scene) makeQueues(ctx context.Context) error {
+	if s.Config.Queues != nil {
+		if err := s.Config.Queues(ctx, s); err != nil {
+			return err
+		}
+		return s.hearResults(ctx)
+	}
 	queue := func(name string, attributes map[string]string) (string, error) {
 		out, err := s.SQS.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: aws.String(name), Attributes: attributes})
 		if err != nil {
@@ -256,15 +274,25 @@ func (s *Scene) makeQueues(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if s.ResultsURL, err = queue("results", map[string]string{"Policy": allow(arn+"results", "sns.amazonaws.com")}); err != nil {
-		return err
-	}
 	topic, err := s.SNS.CreateTopic(ctx, &sns.CreateTopicInput{Name: aws.String("stillpoint-results")})
 	if err != nil {
 		return fmt.Errorf("cannot create the topic: %w", err)
 	}
 	s.TopicARN = aws.ToString(topic.TopicArn)
-	if _, err := s.SNS.Subscribe(ctx, &sns.SubscribeInput{TopicArn: topic.TopicArn, Protocol: aws.String("sqs"), Endpoint: aws.String(arn + "results")}); err != nil {
+	return s.hearResults(ctx)
+}
+
+// hearResults makes a queue that hears all that is published.
+func (s *Scene) hearResults(ctx context.Context) error {
+	const arn = arns + "sqs:" + place + "results"
+	out, err := s.SQS.CreateQueue(ctx, &sqs.CreateQueueInput{
+		QueueName: aws.String("results"), Attributes: map[string]string{"Policy": allow(arn, "sns.amazonaws.com")},
+	})
+	if err != nil {
+		return fmt.Errorf("cannot create the queue for the results: %w", err)
+	}
+	s.ResultsURL = aws.ToString(out.QueueUrl)
+	if _, err := s.SNS.Subscribe(ctx, &sns.SubscribeInput{TopicArn: aws.String(s.TopicARN), Protocol: aws.String("sqs"), Endpoint: aws.String(arn)}); err != nil {
 		return fmt.Errorf("cannot subscribe to the topic: %w", err)
 	}
 	return nil
@@ -299,6 +327,12 @@ func (s *Scene) writeConfig(context.Context) error {
 	return os.WriteFile(s.ConfigPath, []byte(b.String()), 0o600)
 }
 
+// Configure changes the further lines of the plan and of its mysql section, for the next program that reads the file.
+func (s *Scene) Configure(planYAML, mysqlYAML string) error {
+	s.Config.PlanYAML, s.Config.MySQLYAML = planYAML, mysqlYAML
+	return s.writeConfig(context.Background())
+}
+
 func (s *Scene) mounts() []string {
 	m := make([]string, len(s.Volumes))
 	for i, v := range s.Volumes {
@@ -321,6 +355,12 @@ func indent(text, by string) string {
 func (s *Scene) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, s.Config.Stillpoint, args...)
 	cmd.Env = append(os.Environ(), s.AWS.Env()...)
+	if s.Config.Role != "" {
+		cmd.Env = slices.DeleteFunc(cmd.Env, func(v string) bool {
+			return strings.HasPrefix(v, "AWS_ACCESS_KEY_ID=") || strings.HasPrefix(v, "AWS_SECRET_ACCESS_KEY=") || strings.HasPrefix(v, "AWS_SESSION_TOKEN=")
+		})
+		cmd.Env = append(cmd.Env, "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null")
+	}
 	cmd.Dir = "/"
 	return cmd
 }

@@ -1,6 +1,7 @@
 package snapshottest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -13,6 +14,8 @@ import (
 type Database struct {
 	// Position is what Server and Coordinates say.
 	Position messages.MySQL
+	// Locks is what Claim says; the zero value: FLUSH TABLES WITH READ LOCK.
+	Locks snapshot.Claim
 
 	ConnectFunc     func(ctx context.Context) error
 	LocateFunc      func(ctx context.Context) (snapshot.Location, error)
@@ -129,6 +132,12 @@ func (s *session) Lock(ctx context.Context, hold time.Duration) error {
 	return nil
 }
 
+func (s *session) Claim() snapshot.Claim {
+	c := s.Locks
+	c.Lock = cmp.Or(c.Lock, snapshot.LockFTWRL)
+	return c
+}
+
 func (s *session) Coordinates(ctx context.Context) (messages.MySQL, error) {
 	s.rig.note("Session.Coordinates")
 	s.rig.bounded(ctx, "Session.Coordinates")
@@ -137,6 +146,8 @@ func (s *session) Coordinates(ctx context.Context) (messages.MySQL, error) {
 	}
 	return s.Position, nil
 }
+
+func (s *session) Tell(m messages.MySQL) string { return "gtid: " + m.GTID + "\n" }
 
 func (s *session) Verify(ctx context.Context) error {
 	s.rig.note("Session.Verify")

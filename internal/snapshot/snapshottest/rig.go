@@ -26,6 +26,8 @@ type Rig struct {
 	Lease   *Lease
 	// PreFreeze and PostThaw are nil, as in a plan without hooks; see AddHooks.
 	PreFreeze, PostThaw *Hook
+	// Sheet is nil, as in a plan without a coordinates file; see AddSheet.
+	Sheet *Sheet
 
 	// Before is called at the beginning of every call, with its name; nil: nothing is.
 	Before func(call string)
@@ -43,7 +45,7 @@ type Rig struct {
 
 // permitted are the calls that may be made while anything is held.
 var permitted = []string{
-	"Session.Coordinates", "Session.Verify", "Session.Unlock", "Session.Close",
+	"Session.Coordinates", "Sheet.Write", "Session.Verify", "Session.Unlock", "Session.Close",
 	"Guard.Freeze", "Guard.Thaw", "Guard.Close", "Record.Sending", "EBS.Create", "EBS.Find",
 	"Guard.Owe true", "Guard.Owe false", "PreFreeze.Run", "PostThaw.Run",
 }
@@ -87,6 +89,9 @@ func (r *Rig) Pipeline(plan snapshot.Plan) *snapshot.Pipeline {
 				return ctx.Err()
 			}
 		},
+	}
+	if r.Sheet != nil {
+		p.Sheet = r.Sheet
 	}
 	// A nil *Hook in the interface would not be no hook.
 	if r.PreFreeze != nil {
@@ -132,6 +137,7 @@ func (r *Rig) Faults() []string {
 	add(r.owed, "post_thaw is still owed")
 	add(r.stopped, "the replica's applier is still stopped")
 	add(r.DB.opened != r.DB.closed, fmt.Sprintf("%d sessions were opened and %d closed", r.DB.opened, r.DB.closed))
+	add(r.Sheet != nil && r.Sheet.opened != r.Sheet.closed, "the coordinates file is still there")
 	add(r.Freezer.armed != r.Freezer.closed, fmt.Sprintf("%d guardians were armed and %d closed", r.Freezer.armed, r.Freezer.closed))
 	return out
 }

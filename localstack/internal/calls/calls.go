@@ -33,8 +33,28 @@ type Call struct {
 	Fault     string            // what a Fault did to it: "RequestLimitExceeded", "drop", "hang", "latency"; empty: none
 	Note      string            // for snapshots: how and how fast the files were cloned
 	Params    map[string]string // what was asked, as sent; members of JSON that are no strings are JSON
+	Asks      []Ask             // what IAM would be asked about it; none where the call never got so far, or where it is not known here
 
 	forgotten bool // it is no longer in the log
+}
+
+// Ask is a question that IAM answers before a call takes effect. All of a call's have to be allowed: one that is about several
+// resources asks for each.
+type Ask struct {
+	Action   string
+	Resource string              // an ARN, or "*" for actions that know no resources
+	Context  map[string][]string // the values of the condition keys
+}
+
+func (a Ask) size() (n int) {
+	n = len(a.Action) + len(a.Resource)
+	for key, values := range a.Context {
+		n += len(key)
+		for _, v := range values {
+			n += len(v)
+		}
+	}
+	return n
 }
 
 // Log holds the last calls. Its zero value is an empty log.
@@ -96,6 +116,9 @@ func (c *Call) size() (n int) {
 	for k, v := range c.Params {
 		n += len(k) + len(v)
 	}
+	for _, a := range c.Asks {
+		n += a.size()
+	}
 	return n
 }
 
@@ -108,6 +131,7 @@ func (l *Log) List() []Call {
 		out[i] = *c
 		out[i].Params = maps.Clone(c.Params)
 		out[i].Resources = append([]string(nil), c.Resources...)
+		out[i].Asks = append([]Ask(nil), c.Asks...)
 	}
 	return out
 }
@@ -133,6 +157,16 @@ func (r *Record) About(arns ...string) {
 			if !c.forgotten {
 				r.log.bytes += len(arn)
 			}
+		}
+	})
+}
+
+// Asked adds a question that IAM would be asked. Its context must not change any more.
+func (r *Record) Asked(a Ask) {
+	r.update(func(c *Call) {
+		c.Asks = append(c.Asks, a)
+		if !c.forgotten {
+			r.log.bytes += a.size()
 		}
 	})
 }

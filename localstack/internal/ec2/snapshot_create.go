@@ -36,7 +36,7 @@ func (s *Service) createSnapshots(q wire.Query, c *wire.Call) ([]wire.Node, *wir
 	if copyTags != "" && copyTags != "volume" {
 		return nil, wire.Errorf("InvalidParameterValue", "Value (%s) for parameter copyTagsFromSource is invalid.", copyTags)
 	}
-	made, apiErr := s.snap(q, volumes, copyTags != "", newID("set"), c)
+	made, apiErr := s.snap(q, i, volumes, copyTags != "", newID("set"), c)
 	if apiErr != nil {
 		return nil, apiErr
 	}
@@ -85,15 +85,16 @@ func (s *Service) createSnapshot(q wire.Query, c *wire.Call) ([]wire.Node, *wire
 	if hint := s.elsewhere(); hint != "" {
 		return nil, wire.Errorf("InvalidVolume.NotFound", "The volume '%s' does not exist%s", id, hint)
 	}
-	made, apiErr := s.snap(q, []*volume{v}, false, "", c)
+	made, apiErr := s.snap(q, nil, []*volume{v}, false, "", c)
 	if apiErr != nil {
 		return nil, apiErr
 	}
 	return s.freshNodes(made[0], "status"), nil
 }
 
-// snap clones the volumes, all or none. set is what the snapshots have in common, empty for nothing.
-func (s *Service) snap(q wire.Query, volumes []*volume, copyTags bool, set string, c *wire.Call) ([]*snapshot, *wire.Error) {
+// snap clones the volumes, all or none; i is the instance that a call for all of its volumes is about, else nil. set is what the
+// snapshots have in common, empty for nothing.
+func (s *Service) snap(q wire.Query, i *instance, volumes []*volume, copyTags bool, set string, c *wire.Call) ([]*snapshot, *wire.Error) {
 	if q.Has("OutpostArn") || q.Has("Location") {
 		return nil, wire.Errorf("InvalidParameterCombination", "OutpostArn and Location are for volumes on Outposts and in Local Zones, of which localstack has none")
 	}
@@ -104,6 +105,7 @@ func (s *Service) snap(q wire.Query, volumes []*volume, copyTags bool, set strin
 	if apiErr := checkDescription(q); apiErr != nil {
 		return nil, apiErr
 	}
+	s.askForSnapshots(c, i, volumes, specs["snapshot"])
 	made := make([]*snapshot, len(volumes))
 	for i, v := range volumes {
 		all := []tag(nil)

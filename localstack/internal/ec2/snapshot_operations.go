@@ -3,6 +3,7 @@ package ec2
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"stillpoint/localstack/internal/wire"
 )
@@ -50,6 +51,9 @@ func operationOf(action string) (operation, bool) {
 	}
 	return func(s *Service, q wire.Query, c *wire.Call) ([]wire.Node, *wire.Error) {
 		s.caller = s.asCaller(c.Caller)
+		if strings.HasPrefix(action, "Describe") { // "the Describe actions do not support resource-level permissions"
+			s.askFor(c, action, "*", nil)
+		}
 		if apiErr := s.throttle(action, q); apiErr != nil {
 			return nil, apiErr
 		}

@@ -116,6 +116,7 @@ func (s *Service) createTags(q wire.Query, c *wire.Call) ([]wire.Node, *wire.Err
 			return nil, apiErr
 		}
 		c.About(s.arn(kind, id))
+		s.askForTags(c, kind, id, *tags, add)
 		if results[i], apiErr = withTags(*tags, add); apiErr != nil {
 			return nil, apiErr
 		}

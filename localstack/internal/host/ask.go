@@ -43,6 +43,9 @@ func (h Host) Ask(c wire.Caller, action, resource string) policy.Request {
 		if _, name, ok := strings.Cut(c.Principal, ":user/"); ok {
 			keys["aws:username"] = []string{name}
 		}
+		if id := instanceOf(c.Principal); id != "" {
+			keys["ec2:SourceInstanceARN"] = []string{"arn:aws:ec2:" + h.Region + ":" + c.Account + ":instance/" + id}
+		}
 	}
 	return r
 }
@@ -57,4 +60,14 @@ func roleOf(principal string) string {
 	}
 	role, _, _ := strings.Cut(strings.TrimPrefix(parts[5], "assumed-role/"), "/")
 	return "arn:aws:iam::" + parts[4] + ":role/" + role
+}
+
+// instanceOf is the instance whose role a session is: EC2 names it after that.
+func instanceOf(principal string) string {
+	_, session, ok := strings.Cut(principal, ":assumed-role/")
+	_, name, named := strings.Cut(session, "/")
+	if !ok || !named || !strings.HasPrefix(name, "i-") {
+		return ""
+	}
+	return name
 }

@@ -61,14 +61,24 @@ type rawStatement struct {
 // whatever the document hangs on. Unknown elements, operators and versions
 // are errors that name them.
 func Parse(text []byte) (*Document, error) {
-	d, err := parseDocument(text)
+	return parse(text, false)
+}
+
+// ParseIdentity reads a policy that hangs on a role or a user: its statements have no Principal, and a Resource or a NotResource. A
+// Request is then asked about as one of whomever it hangs on.
+func ParseIdentity(text []byte) (*Document, error) {
+	return parse(text, true)
+}
+
+func parse(text []byte, identity bool) (*Document, error) {
+	d, err := parseDocument(text, identity)
 	if err != nil {
 		return nil, fmt.Errorf("cannot parse the policy: %w", err)
 	}
 	return d, nil
 }
 
-func parseDocument(text []byte) (*Document, error) {
+func parseDocument(text []byte, identity bool) (*Document, error) {
 	var raw rawDocument
 	if err := unmarshal(text, &raw); err != nil {
 		return nil, err
@@ -98,7 +108,7 @@ func parseDocument(text []byte) (*Document, error) {
 		d.ID = *raw.ID
 	}
 	for i, r := range list {
-		s, err := r.parse(variables)
+		s, err := r.parse(variables, identity)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", r.name(i), err)
 		}
@@ -119,13 +129,22 @@ func (r rawStatement) name(i int) string {
 	return fmt.Sprintf("statement %d (%s)", i+1, r.Sid)
 }
 
-func (r rawStatement) parse(variables bool) (statement, error) {
+func (r rawStatement) parse(variables, identity bool) (statement, error) {
 	s := statement{sid: r.Sid, deny: r.Effect == "Deny"}
 	if r.Effect != "Allow" && r.Effect != "Deny" {
 		return s, fmt.Errorf("effect %q is neither Allow nor Deny", r.Effect)
 	}
-	if err := s.parsePrincipal(r); err != nil {
-		return s, err
+	switch {
+	case !identity:
+		if err := s.parsePrincipal(r); err != nil {
+			return s, err
+		}
+	case r.Principal != nil || r.NotPrincipal != nil:
+		return s, errors.New("there is a Principal, which a policy of a role or a user cannot have")
+	case r.Resource == nil && r.NotResource == nil:
+		return s, errors.New("there is neither a Resource nor a NotResource")
+	default:
+		s.principals.everyone = true
 	}
 	if err := s.parseAction(r); err != nil {
 		return s, err

@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"stillpoint/localstack/internal/calls"
 	"stillpoint/localstack/internal/policy"
 	"stillpoint/localstack/internal/wire"
 )
@@ -47,7 +48,10 @@ func (s *Service) open(c *wire.Call, action, name, arn string) (*topic, *wire.Er
 // authorize decides by the topic's policy: services, other accounts and anonymous callers need an Allow in it; a Deny holds for
 // all. The sentences are those of AWS, as they are quoted in many reports.
 func (s *Service) authorize(c *wire.Call, action string, t *topic) *wire.Error {
-	decision := policy.Evaluate(t.policy, s.request(c, action, t))
+	ask := s.request(c, action, t)
+	c.Asked(calls.Ask{Action: ask.Action, Resource: ask.Resource, Context: ask.Context})
+	s.askForKey(c, action, t)
+	decision := policy.Evaluate(t.policy, ask)
 	switch {
 	case decision.Outcome == policy.ExplicitDeny:
 		return s.deny(c, action, t.arn, "with an explicit deny in a resource-based policy")
@@ -55,6 +59,21 @@ func (s *Service) authorize(c *wire.Call, action string, t *topic) *wire.Error {
 		return nil
 	}
 	return s.deny(c, action, t.arn, "because no resource-based policy allows the SNS:"+action+" action")
+}
+
+// askForKey notes what a publisher needs beside sns:Publish where the topic is under a customer managed key: SNS uses it in the
+// publisher's name. https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#sns-what-permissions-for-sse
+func (s *Service) askForKey(c *wire.Call, action string, t *topic) {
+	key := t.attributes["KmsMasterKeyId"]
+	if action != "Publish" || c.Service() || !strings.HasPrefix(key, "arn:") {
+		return
+	}
+	for _, action := range []string{"kms:GenerateDataKey", "kms:Decrypt"} {
+		ask := s.Ask(c.Caller, action, key)
+		ask.Context["kms:ViaService"] = []string{"sns." + s.Region + ".amazonaws.com"}
+		ask.Context["kms:EncryptionContext:aws:sns:topicArn"] = []string{t.arn}
+		c.Asked(calls.Ask{Action: action, Resource: key, Context: ask.Context})
+	}
 }
 
 func (s *Service) deny(c *wire.Call, action, resource, why string) *wire.Error {

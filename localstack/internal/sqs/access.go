@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"stillpoint/localstack/internal/calls"
 	"stillpoint/localstack/internal/policy"
 	"stillpoint/localstack/internal/wire"
 )
@@ -40,7 +41,9 @@ func (s *Service) open(c *wire.Call, action, queueURL string) (*queue, *wire.Err
 func (s *Service) authorize(c *wire.Call, action string, q *queue) *wire.Error {
 	c.About(s.arn(q))
 	own := !c.Service() && c.Account == s.Account && c.Principal != wire.Anonymous
-	decision := policy.Evaluate(q.policy, s.Ask(c.Caller, "sqs:"+action, s.arn(q)))
+	ask := s.Ask(c.Caller, "sqs:"+action, s.arn(q))
+	c.Asked(calls.Ask{Action: ask.Action, Resource: ask.Resource, Context: ask.Context})
+	decision := policy.Evaluate(q.policy, ask)
 	var why string
 	switch {
 	case decision.Outcome == policy.ExplicitDeny:
