@@ -267,6 +267,29 @@ func TestPartialRevokes(t *testing.T) {
 	if err := check(t, plan); err != nil {
 		t.Error(err)
 	}
+	// A schema of theirs is asked for by itself.
+	srv.mustRun(t, root, "REVOKE SELECT ON t.* FROM "+anotherUser, "REVOKE REFERENCES ON t.* FROM "+anotherUser)
+	d, err := New(Config{Socket: plan.Socket, User: plan.User, Lock: LockAuto})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := d.connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	g, err := s.granted(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"GRANT REFERENCES ON `t`.* TO " + anotherUser}
+	if got := grantStatements(g.missing([]privilege{sees}, s.server), anotherUser); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	srv.mustRun(t, root, want[0])
+	if n := tablesSeen(t, root); srv.does(t, root, privilege{name: "REFERENCES"}) != nil {
+		t.Errorf("with %s not all %d tables are seen", want[0], n)
+	}
 	for _, c := range []struct {
 		revoke []string
 		helps  string
