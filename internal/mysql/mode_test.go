@@ -238,10 +238,11 @@ func TestBackupLockIsWithdrawn(t *testing.T) {
 			t.Run(stage.name, func(t *testing.T) {
 				s := srv.connect(t, func(c *Config) { c.Lock, c.LongQueryAfter = LockBackup, time.Hour })
 				stop := stage.stop(t, srv)
-				stall := srv.stalls(t, "INSERT INTO t.w (v) VALUES (1)")
+				write := "INSERT INTO t.w (v) VALUES (1)"
 				if strings.HasPrefix(stage.name, "BLOCK_DDL") {
-					stall = srv.stalls(t, "INSERT INTO t.n VALUES (1)")
+					write = "INSERT INTO t.n VALUES (1)"
 				}
+				stall := srv.stalls(t, write)
 				for range 2 {
 					if refused, ok := errorAs[*snapshot.LockNotGrantedError](s.Lock(t.Context(), 10*time.Second)); !ok || refused.Waited {
 						t.Fatalf("Lock: %v", refused)
