@@ -50,6 +50,9 @@ func (f *File) open() (_ *sheet, found string, err error) {
 	s := &sheet{dir: -1, fd: -1, base: base}
 	defer func() {
 		if err != nil {
+			if s.made {
+				err = errors.Join(err, s.Close())
+			}
 			s.release()
 		}
 	}()
@@ -74,7 +77,6 @@ func (f *File) open() (_ *sheet, found string, err error) {
 			err = checkOurs(s.fd)
 		}
 		if err != nil {
-			s.foreign = true
 			return nil, "", fmt.Errorf("there is one already that is not one of stillpoint's: remove it, or name another: %w", err)
 		}
 		found = fmt.Sprintf("the coordinates_file %s was there already, left by a run that was killed: it was taken over", f.Path)
@@ -82,6 +84,7 @@ func (f *File) open() (_ *sheet, found string, err error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("it cannot be made: %w", err)
 	}
+	s.made = true
 	// Written and on the disk before the window, so that no room is missing then.
 	if err := s.put(pad([]byte(unwritten))); err != nil {
 		return nil, "", fmt.Errorf("there is no room for it (%d KiB): %w", room>>10, err)

@@ -18,8 +18,10 @@ type sheet struct {
 	base    string
 	// sync says that no freeze will write it to the disk.
 	sync bool
-	// foreign says that what bears the name is not ours to remove.
-	foreign bool
+	// made says that the file was made, or found to be one of ours: it is ours to remove.
+	made bool
+	// write is put, except in tests.
+	write func([]byte) error
 	// writing is closed when the write has come back; nil where there was none.
 	writing chan struct{}
 }
@@ -34,8 +36,12 @@ func (s *sheet) Write(ctx context.Context, text string) error {
 	done := make(chan error, 1)
 	writing := make(chan struct{})
 	s.writing = writing
+	write := s.put
+	if s.write != nil {
+		write = s.write
+	}
 	go func() {
-		err := s.put(body)
+		err := write(body)
 		if err == nil && s.sync {
 			err = unix.Fdatasync(s.fd)
 		}

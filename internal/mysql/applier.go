@@ -33,8 +33,8 @@ type applier struct {
 // sure that no temporary table of theirs is open. See snapshot.DatabaseSession.
 //
 // It must be done before the lock is requested: under it a stop waits for an
-// applier that waits for the lock (TestStopUnderTheLock), 3 s of 3 s on both
-// flavors. Nothing ends a stop that has begun: not KILL QUERY (on MySQL 9.7 it then
+// applier that waits for the lock (TestApplier, "a
+// stop under the lock"), on both flavors. Nothing ends a stop that has begun: not KILL QUERY (on MySQL 9.7 it then
 // failed with error 1146 about mysql.slave_relay_log_info, when the applier had
 // stopped nevertheless), not the end of its connection. It goes on in the
 // server until the applier has stopped. And a START that is sent meanwhile waits for

@@ -52,9 +52,10 @@ func noted(dir string) bool {
 	return err == nil
 }
 
-// long has the applier go through a statement of some seconds, and returns when it does.
-func (p *pair) long(t *testing.T, seconds int) {
+// long has the applier go through a statement of two seconds, and returns when it does.
+func (p *pair) long(t *testing.T) {
 	t.Helper()
+	seconds := map[string]int{flavorMariaDB: 1, flavorMySQL: 2}[p.flavor] // MariaDB goes through it twice
 	p.run(t, p.source, "SET GLOBAL binlog_format = STATEMENT")
 	c := p.source.root(t)
 	if err := c.exec(t.Context(), "SET SESSION binlog_format = STATEMENT"); err != nil {
@@ -85,6 +86,8 @@ func TestApplier(t *testing.T) {
 				name string
 				test func(t *testing.T, p *pair, s *Session, dir string)
 			}{
+				{"every statement", dialectRuns},
+				{"a stop under the lock", stopUnderTheLock},
 				{"run", applierRun},
 				{"stopped by others", applierOfOthers},
 				{"temporary tables", applierTemporaryTables},
@@ -191,7 +194,7 @@ func applierTemporaryTables(t *testing.T, p *pair, s *Session, _ string) {
 
 func applierLong(t *testing.T, p *pair, s *Session, dir string) {
 	s.applier.within = 300 * time.Millisecond
-	p.long(t, 2)
+	p.long(t)
 	_, err := s.StopApplier(t.Context())
 	if no, ok := errorAs[*snapshot.LockNotGrantedError](err); !ok || !strings.Contains(no.Blockers, "in the middle of something long") {
 		t.Errorf("%v", err)
@@ -256,7 +259,7 @@ func applierSIGKILL(t *testing.T, p *pair, s *Session, dir string) {
 
 func applierSIGKILLStopping(t *testing.T, p *pair, s *Session, dir string) {
 	s.applier.within = 300 * time.Millisecond
-	p.long(t, 2)
+	p.long(t)
 	if _, err := s.StopApplier(t.Context()); err == nil {
 		t.Fatal("it has stopped")
 	}
@@ -305,35 +308,32 @@ func applierRestarted(t *testing.T, p *pair, s *Session, dir string) {
 	}
 }
 
-// TestStopUnderTheLock shows why StopApplier comes first.
-func TestStopUnderTheLock(t *testing.T) {
-	for _, flavor := range []string{flavorMariaDB, flavorMySQL} {
-		t.Run(flavor, func(t *testing.T) {
-			p := startPair(t, flavor, nil, nil)
-			s := p.replica.connect(t, nil)
-			d := s.server.dialect()
-			lock(t, s, 20*time.Second)
-			p.run(t, p.source, "INSERT INTO t.w (v) VALUES (1)")
-			for !strings.Contains(p.waiting(t), "lock") {
-				time.Sleep(5 * time.Millisecond)
-			}
-			c, done := p.replica.root(t), make(chan error, 1)
-			go func() { done <- c.execUnbounded(d.stop("")) }()
-			select {
-			case err := <-done:
-				t.Errorf("a stop came off under the lock: %v", err)
-			case <-time.After(500 * time.Millisecond):
-			}
-			if err := s.Unlock(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-			// A start does not wait for the lock.
-			lock(t, s, 20*time.Second)
-			p.run(t, p.replica, d.start(""))
-		})
+// stopUnderTheLock shows why StopApplier comes first.
+func stopUnderTheLock(t *testing.T, p *pair, s *Session, _ string) {
+	d := s.server.dialect()
+	lock(t, s, 20*time.Second)
+	p.run(t, p.source, "INSERT INTO t.w (v) VALUES (1)")
+	for !strings.Contains(p.waiting(t), "lock") {
+		time.Sleep(5 * time.Millisecond)
+	}
+	c, done := p.replica.root(t), make(chan error, 1)
+	go func() { done <- c.execUnbounded(d.stop("")) }()
+	select {
+	case err := <-done:
+		t.Errorf("a stop came off under the lock: %v", err)
+	case <-time.After(500 * time.Millisecond):
+	}
+	if err := s.Unlock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	// A start does not wait for the lock.
+	lock(t, s, 20*time.Second)
+	p.run(t, p.replica, d.start(""))
+	if err := s.Unlock(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -151,7 +151,7 @@ func TestKill(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := <-h.done; code(err) != erQueryInterrupted && !(strings.HasPrefix(c.run[0], "SELECT") && err == nil) {
+				if err := <-h.done; code(err) != erQueryInterrupted && (err != nil || !strings.HasPrefix(c.run[0], "SELECT")) {
 					t.Errorf("the statement's answer: %v", err)
 				}
 				h.done <- nil
@@ -285,4 +285,43 @@ func TestLiteralsStayInTheServer(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A thread of replication that is in the way is neither waited for nor ended,
+// whatever the policy; where it did block the lock it is named.
+func TestReplicationIsLeftAlone(t *testing.T) {
+	for _, flavor := range []string{flavorMariaDB, flavorMySQL} {
+		t.Run(flavor, func(t *testing.T) {
+			p := startPair(t, flavor, nil, nil)
+			p.replica.withApp(t)
+			h := p.replica.hold(t, "", "BEGIN", "UPDATE t.a SET v = v WHERE i = 1")
+			p.run(t, p.source, "UPDATE t.a SET v = v + 1 WHERE i = 1") // its applier waits for the row
+			s := p.replica.connect(t, func(c *Config) {
+				c.LongQueries, c.LongQueryAfter, c.KillAfter, c.KillMaxRows = LongQueriesKill, 50*time.Millisecond, 50*time.Millisecond, 1000
+			})
+			var seen []blocker
+			for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+				var err error
+				if seen, err = s.blockers(t.Context(), 100*time.Millisecond); err != nil {
+					t.Fatal(err)
+				}
+				if len(seen) > 0 || time.Now().After(end) {
+					break
+				}
+			}
+			if len(seen) != 1 || !seen[0].applier {
+				t.Fatalf("seen: %s", describe(seen))
+			}
+			err := s.Lock(t.Context(), 10*time.Second)
+			refused, ok := errorAs[*snapshot.LockNotGrantedError](err)
+			if !ok || refused.Waited || !strings.Contains(refused.Blockers, ", replication)") {
+				t.Errorf("Lock: %v", err)
+			}
+			if len(s.Server().Killed) != 0 || !p.applies(t) {
+				t.Errorf("killed: %+v; the applier runs: %v", s.Server().Killed, p.applies(t))
+			}
+			h.end()
+			p.caughtUp(t)
+		})
+	}
 }
