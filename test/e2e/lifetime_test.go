@@ -96,6 +96,8 @@ func TestUpgradeWhileItRuns(t *testing.T) {
 	})
 	kill(t, w.PID(), syscall.SIGKILL) // which spares the wait for its poll
 	<-w.Exited()
+	// What its poll still took would be invisible for minutes.
+	await(t, ctx, "the end of its poll", func() bool { return called(s, "sqs:ReceiveMessage", "waiting") == 0 })
 
 	install(other)
 	work(t, ctx, s)

@@ -43,6 +43,7 @@ func relay(t *testing.T, address, to string) {
 // A server of which something lies outside the set, that cannot be seen, or that
 // is not alone on the set, is refused before anything is held.
 func TestTheRightServer(t *testing.T) {
+	t.Parallel()
 	ctx, s := set(t, scene.Config{})
 	proxy := filepath.Join(s.Dir, "proxy.sock")
 	relay(t, proxy, s.Server.Socket())

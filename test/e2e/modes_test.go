@@ -48,6 +48,7 @@ type mode struct {
 // was frozen, coordinates that are called exact are, and tables without
 // transactions are as the binlog says where application is claimed.
 func TestModes(t *testing.T) {
+	t.Parallel()
 	const application, database, filesystem = messages.ConsistencyApplication, messages.ConsistencyDatabase, messages.ConsistencyFilesystem
 	for _, c := range []struct {
 		name     string
@@ -85,6 +86,9 @@ func TestModes(t *testing.T) {
 		t.Run(string(c.flavor)+"/"+c.name, func(t *testing.T) {
 			if missing := c.flavor.Missing(); missing != "" {
 				t.Skipf("this machine lacks %s", missing)
+			}
+			if *rounds == 1 { // else each alone, for figures that mean something
+				t.Parallel()
 			}
 			ctx, s := set(t, scene.Config{Flavor: c.flavor, Writers: 8, Journals: c.journals, Privileges: everyMode[c.flavor], VolumeMiB: 1024})
 			if *rounds > 1 {
@@ -136,7 +140,7 @@ func TestModes(t *testing.T) {
 				if len(p.InnoDB) > 0 && !x.open {
 					t.Errorf("%s: %q", x.lock, p.InnoDB)
 				}
-				if x.mode.journals && len(p.Journals) > 0 {
+				if x.journals && len(p.Journals) > 0 {
 					t.Errorf("%s: %q", x.lock, p.Journals)
 				}
 				if x.wrong && len(p.Journals) == 0 {
@@ -178,6 +182,7 @@ func journalsOf(f rig.Flavor, journals []string) []string {
 // lacks transactions that its own binlog has, whatever was locked and frozen. So
 // it is not called application-consistent, nor are its coordinates called exact.
 func TestLogWrittenLate(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, flavor rig.Flavor) {
 		ctx, s := set(t, scene.Config{Flavor: flavor, Writers: 2, Journals: []string{}, Privileges: everyMode[flavor],
 			ServerOptions: []string{"--innodb-flush-log-at-trx-commit=0"}})

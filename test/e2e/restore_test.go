@@ -22,7 +22,7 @@ func loaded(t *testing.T, ctx context.Context, s *scene.Scene) {
 	}
 }
 
-// each runs a test for every flavor of server.
+// each runs a test for every flavor of server, beside each other.
 func each(t *testing.T, test func(t *testing.T, flavor rig.Flavor)) {
 	t.Helper()
 	for _, flavor := range rig.Flavors {
@@ -30,6 +30,7 @@ func each(t *testing.T, test func(t *testing.T, flavor rig.Flavor)) {
 			if missing := flavor.Missing(); missing != "" {
 				t.Skipf("this machine lacks %s", missing)
 			}
+			t.Parallel()
 			test(t, flavor)
 		})
 	}
@@ -47,8 +48,9 @@ func TestRestoredSetIsWhatTheBinlogSays(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			each(t, func(t *testing.T, flavor rig.Flavor) {
-				c.scene.Flavor = flavor
-				ctx, s := set(t, c.scene)
+				config := c.scene
+				config.Flavor = flavor
+				ctx, s := set(t, config)
 				work(t, ctx, s)
 				loaded(t, ctx, s)
 				send(t, ctx, s, `{"plan":"nightly"}`)

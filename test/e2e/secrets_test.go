@@ -88,6 +88,7 @@ func (l *leaks) process(pid int) {
 // is asked, what the server logs of us, its process list, ours, nor in the stacks of a
 // program that is made to show them. Through a success and each kind of failure.
 func TestPasswordIsNowhere(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, flavor rig.Flavor) {
 		ctx, s := set(t, scene.Config{Flavor: flavor, Writers: 2, Pause: 5 * time.Millisecond, FileYAML: "http_addr: 127.0.0.1:0"})
 		const wrong, broken = "wr0ng/Passw0rd+x", "br0ken.Passw0rd'y"
