@@ -6,7 +6,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION))
 
-.PHONY: help build demo picture test torture faults soak consistency lint bench fuzz setup packages clean
+.PHONY: help build demo picture test torture faults soak blocking consistency lint bench fuzz setup packages clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -42,6 +42,9 @@ faults: setup ## the fault matrix, every cell of docs/faults.md: about 20 minute
 
 soak: setup ## 2,000 messages with faults, duplicates and kills; REPORT=docs/soak.md keeps what came of it (root)
 	$(GO) test ./test/soak -run '^TestSoak$$' -count=1 -timeout 65m -v -args -messages 2000 -within 60m $(if $(REPORT),-report $(abspath $(REPORT))) $(ARGS)
+
+blocking: setup ## docs/blocking.md anew: what blocks the lock, against forty writers, on both servers
+	$(GO) test ./internal/mysql -run '^TestBlocking$$' -count=1 -v -args -blocking-report $(abspath docs/blocking.md)
 
 consistency: setup ## three sets in a row under load by every mode of both flavors, restored and compared: the table of docs/consistency.md (root)
 	$(GO) test ./test/e2e -run '^(TestModes|TestLogWrittenLate)$$' -count=1 -timeout 30m -v -args -rounds 3 $(ARGS)

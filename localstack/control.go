@@ -35,7 +35,7 @@ func controls() []control {
 		{"GET", "health", "that it runs, where and since when", "", func(s *Server, _ *http.Request, _ []byte) (any, error) {
 			return healthJSON{"ok", s.started.UTC(), s.config.Region, s.config.AccountID, s.config.Dir, Notice}, nil
 		}},
-		{"GET", "calls", "the last calls: by whom, to what, when, and how they ended; ?operation=ec2:CreateSnapshots for those of one", "", (*Server).showCalls},
+		{"GET", "calls", "the last calls: by whom, to what, when, and how they ended; ?operation=ec2:CreateSnapshots for those of one, ?iam=true with what IAM would be asked", "", (*Server).showCalls},
 		{"GET", "volumes", "the volumes, each with its device on this machine", "", func(s *Server, _ *http.Request, _ []byte) (any, error) {
 			return s.ec2.Volumes(), nil
 		}},
@@ -186,12 +186,19 @@ type callJSON struct {
 	Fault      string            `json:"fault,omitempty"`
 	Note       string            `json:"note,omitempty"`
 	Params     map[string]string `json:"params,omitempty"`
+	IAM        []askJSON         `json:"iam,omitempty"`
+}
+
+type askJSON struct {
+	Action   string              `json:"action"`
+	Resource string              `json:"resource"`
+	Context  map[string][]string `json:"context"`
 }
 
 func (s *Server) showCalls(r *http.Request, _ []byte) (any, error) {
 	for name := range r.URL.Query() {
-		if name != "operation" {
-			return nil, fmt.Errorf("there is no parameter %q, only operation, as in ?operation=ec2:CreateSnapshots", name)
+		if name != "operation" && name != "iam" {
+			return nil, fmt.Errorf("there is no parameter %q, only operation, as in ?operation=ec2:CreateSnapshots, and iam, as in ?iam=true", name)
 		}
 	}
 	only := r.URL.Query().Get("operation")
@@ -207,8 +214,14 @@ func (s *Server) showCalls(r *http.Request, _ []byte) (any, error) {
 		}
 		out = append(out, callJSON{
 			c.Time.UTC(), c.Operation, c.Principal, c.Source, c.Region, c.Resources, c.State, float64(c.Duration.Microseconds()) / 1000,
-			c.Effect, c.Status, c.Err, c.Fault, c.Note, c.Params,
+			c.Effect, c.Status, c.Err, c.Fault, c.Note, c.Params, nil,
 		})
+		if r.URL.Query().Get("iam") != "true" {
+			continue
+		}
+		for _, a := range c.Asks {
+			out[len(out)-1].IAM = append(out[len(out)-1].IAM, askJSON(a))
+		}
 	}
 	return out, nil
 }

@@ -216,6 +216,7 @@ func with(p, more map[string]any) map[string]any {
 
 // The commands that the stacks print, as they are typed.
 func TestOutputs(t *testing.T) {
+	t.Parallel()
 	l := deploy(t, nil)
 	t.Run("the file", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "stillpoint.yaml")
@@ -233,7 +234,7 @@ func TestOutputs(t *testing.T) {
 	if _, err := exec.LookPath("aws"); err != nil {
 		t.Skip("there is no aws command on this machine: the commands that the stacks print are not tried")
 	}
-	run := func(name, command string) string {
+	typed := func(name, command string) {
 		t.Helper()
 		// Version 1 of the command does not heed AWS_ENDPOINT_URL for SQS.
 		cmd := exec.CommandContext(t.Context(), "bash", "-c", strings.Replace(command, "aws ", "aws --endpoint-url "+l.aws.URL()+" ", 1))
@@ -242,17 +243,16 @@ func TestOutputs(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v\n%s\n%s", name, err, command, out)
 		}
-		return string(out)
 	}
-	run("Next4AskForASnapshot", l.instance.Outputs["Next4AskForASnapshot"])
-	run("SnapshotOfEveryInstance", l.fleet.Outputs["SnapshotOfEveryInstance"])
+	typed("Next4AskForASnapshot", l.instance.Outputs["Next4AskForASnapshot"])
+	typed("SnapshotOfEveryInstance", l.fleet.Outputs["SnapshotOfEveryInstance"])
 	for _, body := range l.eventually("stillpoint-db1", 2) {
 		if _, err := messages.Decode([]byte(body), messages.Meta{MessageID: "m", SentAt: l.aws.Now(), Now: l.aws.Now()}); err != nil {
 			t.Errorf("%v in %s", err, body)
 		}
 	}
-	run("SubscribeMore", l.fleet.Outputs["SubscribeMore"])
-	run("LookAtDeadLetters", l.instance.Outputs["LookAtDeadLetters"])
-	run("InconsistentResults", l.fleet.Outputs["InconsistentResults"])
-	run("SendDeadLettersAgain", l.instance.Outputs["SendDeadLettersAgain"])
+	typed("SubscribeMore", l.fleet.Outputs["SubscribeMore"])
+	typed("LookAtDeadLetters", l.instance.Outputs["LookAtDeadLetters"])
+	typed("InconsistentResults", l.fleet.Outputs["InconsistentResults"])
+	typed("SendDeadLettersAgain", l.instance.Outputs["SendDeadLettersAgain"])
 }

@@ -12,6 +12,7 @@ import (
 )
 
 func TestLint(t *testing.T) {
+	t.Parallel()
 	path, err := exec.LookPath("cfn-lint")
 	if err != nil {
 		t.Skip("cfn-lint is not on this machine: pip install cfn-lint")
@@ -62,13 +63,11 @@ func all(t *testing.T, kind string, f func(t *testing.T, id string, p map[string
 	stacks := instances(t)
 	stacks["fleet"], _ = both(t, stack.Env{})
 	for name, s := range stacks {
-		t.Run(name, func(t *testing.T) {
-			for id, r := range s.Resources {
-				if r.Type == kind {
-					f(t, id, r.Properties)
-				}
+		for id, r := range s.Resources {
+			if r.Type == kind {
+				f(t, id+" of "+name, r.Properties)
 			}
-		})
+		}
 	}
 }
 

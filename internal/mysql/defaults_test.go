@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -101,6 +102,25 @@ func TestDefaultsFileMustBeTrusted(t *testing.T) {
 		if _, err := New(Config{DefaultsFile: file}); err == nil || !strings.Contains(err.Error(), "must belong to root") {
 			t.Errorf("someone else's file: %v", err)
 		}
+	}
+	// A link counts for nothing: what it leads to is held to the same, also when
+	// that changes between New and Connect.
+	link, good := filepath.Join(dir, "link"), filepath.Join(dir, "good.cnf")
+	if err := errors.Join(os.WriteFile(good, []byte("[client]\nuser=u\nsocket=/nobody/listens\n"), 0o600), os.Symlink(good, link)); err != nil {
+		t.Fatal(err)
+	}
+	d, err := New(Config{DefaultsFile: link})
+	if err != nil {
+		t.Fatalf("a link to a file that may be trusted: %v", err)
+	}
+	if err := os.Chmod(good, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(Config{DefaultsFile: link}); err == nil || !strings.Contains(err.Error(), "must not be writable") {
+		t.Errorf("a link to a file that anyone can write: %v", err)
+	}
+	if _, err := d.Connect(t.Context()); err == nil || !strings.Contains(err.Error(), "must not be writable") {
+		t.Errorf("a file that anyone can write since: %v", err)
 	}
 	fifo := filepath.Join(dir, "fifo")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {

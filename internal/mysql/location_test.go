@@ -62,8 +62,7 @@ func TestLocation(t *testing.T) {
 }
 
 // rerun ends the server (cleanly, where there is something to edit) and starts
-// it again after edit, with further options, by way of a wrapper such as
-// unshare. It ends with the test, and a rerun in the next one goes on from there.
+// it again after edit, with further options, by way of a wrapper such as unshare.
 func (s *testServer) rerun(t *testing.T, edit func(), wrapper []string, options ...string) {
 	t.Helper()
 	if edit == nil {
@@ -78,8 +77,11 @@ func (s *testServer) rerun(t *testing.T, edit func(), wrapper []string, options 
 	command := slices.Concat(wrapper, []string{s.program}, s.args, options)
 	s.program, s.args = command[0], command[1:]
 	s.launch(t).drop()
-	exited := s.exited
-	t.Cleanup(func() { s.signal(syscall.SIGKILL); <-exited }) // before a volume that was made since then goes
+}
+
+// endsBefore ends the server with the test, before the volume that was made for it goes.
+func (s *testServer) endsBefore(t *testing.T) {
+	t.Cleanup(func() { s.signal(syscall.SIGKILL); <-s.exited })
 }
 
 func (s *testServer) must(t *testing.T, statements ...string) {
@@ -160,6 +162,7 @@ func allOnIt(t *testing.T, srv *testServer, a string) {
 
 func allElsewhere(t *testing.T, srv *testServer, a string) {
 	b := xfs(t)
+	srv.endsBefore(t)
 	for _, dir := range []string{"alt", "logs", "redo", "dw"} {
 		if err := os.Mkdir(filepath.Join(b, dir), 0o777); err != nil {
 			t.Fatal(err)
@@ -204,6 +207,7 @@ func allElsewhere(t *testing.T, srv *testServer, a string) {
 // its own root directory.
 func inItsNamespace(t *testing.T, srv *testServer, a string) {
 	b := xfs(t)
+	srv.endsBefore(t)
 	data := filepath.Join(srv.dir, "data")
 	program, args := srv.program, srv.args
 	defer func() { srv.program, srv.args = program, args }()

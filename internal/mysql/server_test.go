@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"stillpoint/test/rig"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,38 +17,17 @@ import (
 
 	driver "github.com/go-sql-driver/mysql"
 	"go.uber.org/goleak"
-)
 
-// template is a data directory that every server of one flavor in this run is copied from.
-type template struct {
-	once sync.Once
-	dir  string
-	err  error
-}
+	"stillpoint/test/rig"
+)
 
 // serverDir is where servers are started; "": the directory for temporary files.
 var serverDir string
 
-// tempDir is where the templates are; a test may set TMPDIR for its server.
+// tempDir is that of the machine; a test may set TMPDIR for its server.
 var tempDir = os.TempDir()
 
-var templates = map[string]*template{flavorMariaDB: {}, flavorMySQL: {}}
-
-func TestMain(m *testing.M) {
-	result := m.Run()
-	for _, t := range templates {
-		if t.dir != "" {
-			_ = os.RemoveAll(t.dir)
-		}
-	}
-	if result == 0 {
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			result = 1
-		}
-	}
-	os.Exit(result)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // testServer is one server on a socket of its own.
 type testServer struct {
@@ -74,16 +52,6 @@ const (
 	quotedTestUser = "'" + testUser + "'@'localhost'"
 )
 
-// lookup finds a server's program, also where PATH has no sbin.
-func lookup(name string) string {
-	for _, path := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name} {
-		if found, err := exec.LookPath(path); err == nil {
-			return found
-		}
-	}
-	return ""
-}
-
 // each runs a test on both flavors, each a real server of its own. options are those of both.
 func each(t *testing.T, test func(t *testing.T, srv *testServer), options ...string) {
 	t.Helper()
@@ -95,63 +63,40 @@ func each(t *testing.T, test func(t *testing.T, srv *testServer), options ...str
 // minimal user, a table t.a of 5 rows and an empty one, t.w.
 func startServer(tb testing.TB, args ...string) *testServer {
 	tb.Helper()
-	mariadbd, install := lookup("mariadbd"), lookup("mariadb-install-db")
-	if mariadbd == "" || install == "" {
-		tb.Skip("mariadbd or mariadb-install-db is not installed")
-	}
-	return start(tb, flavorMariaDB, mariadbd, func(data string) *exec.Cmd {
-		return exec.Command(install, "--no-defaults", "--datadir="+data, "--skip-test-db",
-			"--skip-name-resolve", "--auth-root-authentication-method=normal", "--user="+currentUser())
-	}, append([]string{"--innodb-log-file-size=8M", "--skip-innodb-use-native-aio"}, args...))
+	return start(tb, rig.MariaDB, args)
 }
 
 // startMySQL starts a MySQL server of Oracle's in the same way.
 func startMySQL(tb testing.TB, args ...string) *testServer {
 	tb.Helper()
-	if missing := rig.MySQLMissing(); missing != "" {
-		tb.Skip(missing)
-	}
-	usr := filepath.Join(rig.MySQLTree(), "usr")
-	own := []string{"--no-defaults", "--basedir=" + usr, "--innodb-redo-log-capacity=16M", "--secure-file-priv=NULL"}
-	return start(tb, flavorMySQL, usr+"/sbin/mysqld", func(data string) *exec.Cmd {
-		return exec.Command(usr+"/sbin/mysqld", append(own, "--initialize-insecure", "--datadir="+data, "--user="+currentUser())...)
-	}, append(append(own[1:], "--mysqlx=OFF", "--gtid-mode=ON", "--enforce-gtid-consistency=ON"), args...))
+	return start(tb, rig.MySQL, args)
 }
 
-func start(tb testing.TB, flavor, program string, install func(data string) *exec.Cmd, args []string) *testServer {
+func start(tb testing.TB, flavor rig.Flavor, args []string) *testServer {
 	tb.Helper()
-	template := templates[flavor]
-	template.once.Do(func() {
-		// Not in a test's own directory, as it serves them all.
-		template.dir, template.err = os.MkdirTemp(tempDir, "stillpoint-mysql-")
-		if template.err != nil {
-			return
-		}
-		if out, err := install(template.dir + "/data").CombinedOutput(); err != nil {
-			template.err = fmt.Errorf("%w: %s", err, out)
-		}
-	})
-	if template.err != nil {
-		tb.Fatal(template.err)
+	if missing := flavor.Missing(); missing != "" {
+		tb.Skipf("this machine lacks %s", missing)
+	}
+	program, own, err := flavor.Program()
+	if err != nil {
+		tb.Fatal(err)
 	}
 	// A socket's path is limited to 107 bytes.
 	dir, err := os.MkdirTemp(serverDir, "sp-db-")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &testServer{flavor: flavor, dir: dir, socket: filepath.Join(dir, "s")}
+	s := &testServer{flavor: string(flavor), dir: dir, socket: filepath.Join(dir, "s"), program: program}
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.CopyFS(dir, os.DirFS(template.dir)); err != nil {
+	if err := flavor.Fill(tb.Context(), dir+"/data"); err != nil {
 		tb.Fatal(err)
 	}
-	_ = os.Remove(dir + "/data/auto.cnf") // it holds the UUID, which would be that of every server
-	s.program = program
-	s.args = append([]string{"--no-defaults", "--datadir=" + dir + "/data", "--socket=" + s.socket,
-		"--pid-file=" + dir + "/pid", "--log-error=" + dir + "/err", "--user=" + currentUser(), "--skip-name-resolve",
+	s.args = slices.Concat([]string{"--no-defaults", "--datadir=" + dir + "/data", "--socket=" + s.socket,
+		"--pid-file=" + dir + "/pid", "--log-error=" + dir + "/err", "--skip-name-resolve",
 		"--log-bin=b", "--server-id=1", "--innodb-buffer-pool-size=16M",
 		"--innodb-flush-log-at-trx-commit=0", "--skip-networking",
 		// One that starts removes from its tmpdir the temporary tables of all the others.
-		"--tmpdir=" + dir}, args...)
+		"--tmpdir=" + dir}, own, args)
 	tb.Cleanup(func() { s.signal(syscall.SIGKILL); <-s.exited })
 	root := s.launch(tb)
 	defer root.drop()

@@ -61,7 +61,7 @@ type stage struct {
 }
 
 // patience bounds the whole run.
-const patience = 2 * time.Minute
+const patience = 4 * time.Minute
 
 // set deploys the templates and sets the scene on them. The schedule comes due
 // some seconds from now.

@@ -62,7 +62,7 @@ func TestPolicy(t *testing.T) {
 // set, and tags what it cannot prove.
 func (s *stage) killedInTheWindow(w *scene.Worker) {
 	s.Helper()
-	if err := s.AWS.SetFaults(localstack.Fault{Operation: "ec2:CreateSnapshots", Latency: time.Second}); err != nil {
+	if err := s.AWS.SetFaults(localstack.Fault{Operation: "ec2:CreateSnapshots", Latency: 3 * time.Second}); err != nil {
 		s.Fatal(err)
 	}
 	if _, err := s.Send(s.ctx, `{"requestId":"killed"}`); err != nil {

@@ -44,6 +44,27 @@ func (f Flavor) Journals() []string {
 	return d.journals
 }
 
+// Program is for tests that start a server by themselves: its path, and the
+// arguments that every start of it needs, on a data directory that Fill made.
+func (f Flavor) Program() (path string, args []string, err error) {
+	d, err := f.dialect()
+	if err != nil {
+		return "", nil, err
+	}
+	path, err = d.server()
+	return path, append(d.arguments(), asRoot()...), err
+}
+
+// Fill makes the system tables in an empty directory, in which root needs no
+// password. The first time takes seconds, the others copy.
+func (f Flavor) Fill(ctx context.Context, datadir string) error {
+	d, err := f.dialect()
+	if err != nil {
+		return err
+	}
+	return d.template.initialise(ctx, d.fill, datadir)
+}
+
 func (f Flavor) dialect() (*dialect, error) {
 	if d := dialects[f]; d != nil {
 		return d, nil

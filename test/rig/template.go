@@ -46,6 +46,9 @@ func (t *template) initialise(ctx context.Context, fill func(ctx context.Context
 			return fmt.Errorf("cannot make the system tables: %w", err)
 		}
 	}
+	if err := os.MkdirAll(datadir, 0o700); err != nil {
+		return fmt.Errorf("cannot make the data directory: %w", err)
+	}
 	for _, file := range t.files {
 		if err := t.write(file, datadir); err != nil {
 			return fmt.Errorf("cannot fill the data directory: %w", err)
