@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // tableUsers reads who holds what on MySQL [facts, "Finding blockers"], which is
@@ -82,6 +83,18 @@ func (s *Session) mysqlBehind(ctx context.Context, list []blocker) error {
 	}
 	noteBehind(list, rows)
 	return nil
+}
+
+// withProcesses adds what runs and is not in the list, for a performance_schema
+// that does not show all that is in use.
+func (s *Session) withProcesses(ctx context.Context, list []blocker) ([]blocker, error) {
+	running, err := s.mysqlProcesses(ctx)
+	for _, b := range running {
+		if !slices.ContainsFunc(list, func(o blocker) bool { return o.id == b.id }) {
+			list = append(list, b)
+		}
+	}
+	return list, err
 }
 
 // mysqlProcesses is what is left on a MySQL without performance_schema: what runs.

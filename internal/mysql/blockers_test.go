@@ -170,3 +170,45 @@ func withPlugin(tb testing.TB, name string) []string {
 	tb.Skipf("MariaDB's plugin %s is not here", name)
 	return nil
 }
+
+// Where performance_schema shows only a part of what is in use, a request behind
+// a reader would leave its tables flush-pending: then whatever runs is in the way.
+func TestHolesInPerformanceSchema(t *testing.T) {
+	srv := startMySQL(t)
+	defer srv.busy(t, "SELECT SLEEP(60) FROM t.a")()
+	for _, hole := range []string{
+		"UPDATE performance_schema.setup_instruments SET ENABLED = '%s' WHERE NAME = 'wait/lock/table/sql/handler'",
+		"UPDATE performance_schema.setup_instruments SET ENABLED = '%s' WHERE NAME = 'wait/lock/metadata/sql/mdl'",
+		"UPDATE performance_schema.setup_consumers SET ENABLED = '%s' WHERE NAME = 'global_instrumentation'",
+		"UPDATE performance_schema.setup_objects SET ENABLED = '%s' WHERE OBJECT_TYPE = 'TABLE' AND OBJECT_SCHEMA = '%%'",
+	} {
+		turn := func(to string) { srv.mustExec(t, strings.ReplaceAll(strings.Replace(hole, "'%s'", to, 1), "%%", "%")) }
+		turn("'NO'")
+		// Opened anew by what runs now.
+		stop := srv.busy(t, "SELECT SLEEP(60) FROM t.w RIGHT JOIN t.a ON TRUE")
+		s := srv.connect(t, nil)
+		list, err := s.blockers(t.Context(), 0)
+		if err != nil || len(list) != 2 {
+			t.Errorf("%s: of two statements there are %v, %v", hole, list, err)
+		}
+		stop()
+		_ = s.Close()
+		turn("'YES'")
+	}
+	if s := srv.connect(t, nil); !s.server.listed {
+		t.Error("nothing is turned off any more, and the lists are not believed")
+	}
+}
+
+// The lock is not proved by a list that is not kept, and not refuted either.
+func TestVerifyWithoutInstrumentation(t *testing.T) {
+	srv := startMySQL(t)
+	srv.mustExec(t, "UPDATE performance_schema.setup_consumers SET ENABLED = 'NO' WHERE NAME = 'global_instrumentation'")
+	s := srv.connect(t, nil)
+	if err := s.Lock(t.Context(), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Verify(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -19,6 +19,11 @@ type method struct {
 	release []string
 }
 
+// surveyed says that the tables are looked at again when the lock is held, see take.
+func (m method) surveyed() bool {
+	return m.kind == snapshot.LockInstance || m.kind == snapshot.LockTables
+}
+
 // The methods. FTWRL is sent as LOCAL, which costs nothing and keeps it out of
 // the binlog whatever the version; without a list of tables it takes the global
 // read lock, on every table and engine, and stops commits.

@@ -468,3 +468,16 @@ func TestLogsLate(t *testing.T) {
 		}
 	})
 }
+
+// On a server that cannot list its tables within a try, auto takes the heavier
+// lock instead of giving up in every try.
+func TestAutoWithoutTimeToLook(t *testing.T) {
+	srv := startMySQL(t)
+	s := srv.connect(t, func(c *Config) { c.Lock, c.EverythingFrozen, c.LockTimeout = LockAuto, true, time.Millisecond })
+	if err := s.Ready(t.Context(), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if c := s.Claim(); c.Lock != snapshot.LockFTWRL || !strings.Contains(c.Reason, "did not list its tables within") {
+		t.Errorf("it goes for %s: %s", c.Lock, c.Reason)
+	}
+}
