@@ -69,7 +69,12 @@ func (s *Session) newNote(ctx context.Context, channels []string) (*note, error)
 		DefaultsFile: s.cfg.DefaultsFile, Socket: s.cfg.Socket, Host: s.cfg.Host, Port: s.cfg.Port, User: s.cfg.User,
 		Channels: channels, Phase: phaseStopping, PID: os.Getpid(), BootID: boot, Connection: s.b.id, Since: since,
 	}}
-	_, err = SettleApplier(ctx, s.cfg.RuntimeDir) // one that is left is in the way, and owed first
+	within, cancel := context.WithTimeout(ctx, s.stopWithin())
+	defer cancel()
+	_, err = SettleApplier(within, s.cfg.RuntimeDir) // one that is left is in the way, and owed first
+	if err != nil && within.Err() != nil && ctx.Err() == nil {
+		return nil, &snapshot.LockNotGrantedError{Waited: true, Blockers: err.Error()}
+	}
 	if err == nil {
 		err = n.create(s.cfg.RuntimeDir)
 	}
