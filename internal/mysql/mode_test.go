@@ -238,10 +238,11 @@ func TestBackupLockIsWithdrawn(t *testing.T) {
 			t.Run(stage.name, func(t *testing.T) {
 				s := srv.connect(t, func(c *Config) { c.Lock, c.LongQueryAfter = LockBackup, time.Hour })
 				stop := stage.stop(t, srv)
-				stall := srv.stalls(t, "INSERT INTO t.w (v) VALUES (1)")
+				write := "INSERT INTO t.w (v) VALUES (1)"
 				if strings.HasPrefix(stage.name, "BLOCK_DDL") {
-					stall = srv.stalls(t, "INSERT INTO t.n VALUES (1)")
+					write = "INSERT INTO t.n VALUES (1)"
 				}
+				stall := srv.stalls(t, write)
 				for range 2 {
 					if refused, ok := errorAs[*snapshot.LockNotGrantedError](s.Lock(t.Context(), 10*time.Second)); !ok || refused.Waited {
 						t.Fatalf("Lock: %v", refused)
@@ -294,9 +295,10 @@ func (s *testServer) stalls(tb testing.TB, statement string) func() time.Duratio
 	c := s.root(tb)
 	s.mustRun(tb, c, "SET SESSION sql_log_bin = 0") // its commits wait for no replica
 	ctx, cancel := context.WithCancel(tb.Context())
-	done := make(chan time.Duration, 1)
+	done := make(chan struct{})
+	var longest time.Duration
 	go func() {
-		var longest time.Duration
+		defer close(done)
 		for ctx.Err() == nil {
 			start := time.Now()
 			if c.exec(context.Background(), statement) != nil {
@@ -304,12 +306,14 @@ func (s *testServer) stalls(tb testing.TB, statement string) func() time.Duratio
 			}
 			longest = max(longest, time.Since(start))
 		}
-		done <- longest
 	}()
-	return func() time.Duration {
+	stop := func() time.Duration {
 		cancel()
-		return <-done
+		<-done
+		return longest
 	}
+	tb.Cleanup(func() { stop() }) // before the connection is dropped, which it uses
+	return stop
 }
 
 // semiSync makes a session's commit wait for a replica that does not come.
