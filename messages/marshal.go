@@ -21,7 +21,7 @@ const MaxResultBytes = 32 << 10
 // the stages' errors, the warnings, the stages and what is optional about a
 // snapshot are shortened or left out, in this order and only as far as needed,
 // and a warning says so; the ids of the snapshots always stay. A GTID set that
-// takes more than a quarter of the room goes first: cut short it would be a lie.
+// takes more than a quarter of the room goes first: cut short it would be a lie; then what is long of the statements that were ended.
 // r itself is not changed. The error says that even so it did not fit, which
 // takes more than 300 snapshots.
 func MarshalResult(r *Result) ([]byte, error) {
@@ -99,6 +99,10 @@ func tidy(r *Result) Result {
 			m.Replica = &replica
 		}
 		m.OtherSources = slices.Clone(m.OtherSources)
+		m.Killed = slices.Clone(m.Killed)
+		for i := range m.Killed {
+			m.Killed[i].AgeSeconds = finite(m.Killed[i].AgeSeconds)
+		}
 		out.MySQL = &m
 	}
 	t := &out.Timings
@@ -124,6 +128,7 @@ type shortening struct {
 
 var shortenings = []shortening{
 	{"the GTID set was left out", dropGTID},
+	{"the statements that were ended were cut", func(r *Result, _ *[]string) bool { return cutKilled(r, 200) }},
 	{"the message was cut", func(r *Result, _ *[]string) bool { return cut(&r.Message, 1000) }},
 	{"errors of stages were cut", func(r *Result, _ *[]string) bool { return cutStages(r, 200) }},
 	{"warnings were cut", func(_ *Result, w *[]string) bool { return cutWarnings(w, 20, 300) }},
@@ -154,6 +159,20 @@ func dropGTID(r *Result, _ *[]string) (did bool) {
 	drop(&r.MySQL.GTID)
 	if r.MySQL.Replica != nil {
 		drop(&r.MySQL.Replica.GTID)
+	}
+	return did
+}
+
+// cutKilled cuts what is long about the statements that were ended.
+func cutKilled(r *Result, n int) (did bool) {
+	if r.MySQL == nil {
+		return false
+	}
+	for i := range r.MySQL.Killed {
+		k := &r.MySQL.Killed[i]
+		for _, s := range []*string{&k.Digest, &k.User, &k.State} {
+			did = cut(s, n) || did
+		}
 	}
 	return did
 }
@@ -193,13 +212,19 @@ func cutWarnings(w *[]string, count, n int) (did bool) {
 	return did
 }
 
+// keptKilled is how many of the statements that were ended stay where all is cut.
+const keptKilled = 8
+
 // cutRest bounds what is never long where the program works as it should.
 func cutRest(r *Result, _ *[]string) (did bool) {
 	all := []*string{&r.Message, &r.RequestID, &r.AttemptID, &r.Plan, &r.InstanceID, &r.Region, &r.Agent.Name, &r.Agent.Version}
 	if m := r.MySQL; m != nil {
-		all = append(all, &m.Flavor, &m.Version, &m.Lock, &m.BinlogFile)
+		all = append(all, &m.Flavor, &m.Version, &m.Lock, &m.LockReason, &m.BinlogFile)
 		if m.Replica != nil {
-			all = append(all, &m.Replica.Channel, &m.Replica.SourceHost, &m.Replica.ExecutedFile)
+			all = append(all, &m.Replica.Channel, &m.Replica.SourceHost, &m.Replica.ExecutedFile, &m.Replica.PositionOmitted)
+		}
+		if len(m.Killed) > keptKilled {
+			m.Killed, did = m.Killed[:keptKilled], true
 		}
 		did = did || len(m.OtherSources) > 0
 		m.OtherSources = nil

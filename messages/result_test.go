@@ -133,6 +133,12 @@ func TestResultsFitWithTheirSnapshots(t *testing.T) {
 			r.MySQL.GTID = strings.Repeat("g", 100000)
 			r.MySQL.Replica = &messages.Replica{GTID: strings.Repeat("h", 100000)}
 		}), true},
+		"killed": {big(func(r *messages.Result) { r.MySQL.Killed = killed(64) }), true},
+		"killed and why": {big(func(r *messages.Result) {
+			r.MySQL.Killed = killed(1000)
+			r.MySQL.LockReason = strings.Repeat("\x02", 40000)
+			r.MySQL.Replica = &messages.Replica{PositionOmitted: strings.Repeat("\x02", 40000)}
+		}), true},
 		"everything": {big(func(r *messages.Result) {
 			stages(500, 5000)(r)
 			s := strings.Repeat("\x02", 40000)
@@ -153,6 +159,9 @@ func TestResultsFitWithTheirSnapshots(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Logf("%d bytes, message %d, stages %d, warnings %q", len(b), len(back.Message), len(back.Stages), back.Warnings[len(back.Warnings)-1])
+			if test.r.MySQL != nil && len(test.r.MySQL.Killed) > 0 && (len(back.MySQL.Killed) < 8 || len(test.r.MySQL.Killed[0].Digest) != 1024) {
+				t.Errorf("%d of the statements that were ended are left; the caller's digest has %d bytes", len(back.MySQL.Killed), len(test.r.MySQL.Killed[0].Digest))
+			}
 			if len(back.Snapshots) != 128 || len(test.r.Warnings) != before {
 				t.Errorf("%d snapshots; the caller's warnings went from %d to %d", len(back.Snapshots), before, len(test.r.Warnings))
 			}
@@ -166,6 +175,15 @@ func TestResultsFitWithTheirSnapshots(t *testing.T) {
 			}
 		})
 	}
+}
+
+// killed are statements with digests as long as MySQL keeps them.
+func killed(n int) []messages.Statement {
+	list := make([]messages.Statement, n)
+	for i := range list {
+		list[i] = messages.Statement{ID: uint64(i), User: "app", AgeSeconds: 61.5, State: "executing", Digest: strings.Repeat("d", 1024)}
+	}
+	return list
 }
 
 func TestAResultAlwaysGetsOut(t *testing.T) {

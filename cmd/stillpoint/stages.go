@@ -48,7 +48,7 @@ func silence(p *config.Plan, stage string) time.Duration {
 		return lookUps + calls + slack
 	case "quota":
 		return limits + calls + slack
-	case "intent", "lock", "flush": // up to the unlock and what follows it
+	case "intent", "lock", "flush", "stop-applier": // up to the unlock and what follows it
 		d := flush + calls + p.MaxHold + slack
 		if p.MySQL != nil {
 			d += p.MySQL.LockTimeout + p.MySQL.LockSleep

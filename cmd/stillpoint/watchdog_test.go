@@ -118,6 +118,9 @@ func TestSilence(t *testing.T) {
 	if d := silence(p, "lock"); d < p.MaxHold+p.MySQL.LockTimeout+p.MySQL.LockSleep+5*time.Minute {
 		t.Errorf("a try may be silent for %s", d)
 	}
+	if d := silence(p, "stop-applier"); d != silence(p, "lock") {
+		t.Errorf("after an applier was stopped, a try may be silent for %s", d)
+	}
 	p.PostThaw, p.HookTimeout, p.MaxHold = []string{"/bin/true"}, time.Hour, time.Hour+15*time.Second
 	if d := silence(p, "lock"); d < p.MaxHold+p.HookTimeout+5*time.Minute {
 		t.Errorf("with a post_thaw that is run again after max_hold, a try may be silent for %s", d)

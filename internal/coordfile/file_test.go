@@ -215,3 +215,28 @@ func try(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// A file system that does not answer, such as one that could not be thawed, does not
+// hold up the end of a run.
+func TestRemovalThatHangs(t *testing.T) {
+	_, f := place(t)
+	opened, _ := open(t, f)
+	s := opened.(*sheet)
+	answers := make(chan struct{})
+	s.within, s.stall = 10*time.Millisecond, func() { <-answers }
+	if err := s.Close(); err == nil || !strings.Contains(err.Error(), "does not answer") {
+		t.Errorf("%v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	close(answers)
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Lstat(f.Path); os.IsNotExist(err) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("the file is not removed when its file system answers again")
+		}
+	}
+}

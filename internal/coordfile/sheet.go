@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// closeWithin is how long Close waits for a write that has not come back.
+// closeWithin is how long Close waits for a write that has not come back, and for the removal.
 const closeWithin = 5 * time.Second
 
 // sheet is the open file.
@@ -22,6 +22,9 @@ type sheet struct {
 	made bool
 	// write is put, except in tests.
 	write func([]byte) error
+	// within is closeWithin, and stall waits before the removal, in tests only.
+	within time.Duration
+	stall  func()
 	// writing is closed when the write has come back; nil where there was none.
 	writing chan struct{}
 }
@@ -78,14 +81,36 @@ func (s *sheet) Close() error {
 	if s.writing != nil {
 		select {
 		case <-s.writing:
-		case <-time.After(closeWithin):
+		case <-time.After(s.patience()):
 			return fmt.Errorf("the coordinates_file %s is not removed: a write of it does not come back", s.base) // the descriptors are in use
 		}
 	}
 	if s.fd < 0 {
 		return nil
 	}
-	defer s.release()
+	left := *s
+	s.fd, s.dir = -1, -1
+	done := make(chan error, 1)
+	go func() {
+		err := left.remove()
+		left.release()
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(s.patience()):
+		// A file system that could not be thawed, or a disk that is stalled: it is
+		// removed when that answers again, if we live.
+		return fmt.Errorf("the coordinates_file %s is not removed yet: its file system does not answer", s.base)
+	}
+}
+
+// remove takes the name away, where it still leads to the file.
+func (s *sheet) remove() error {
+	if s.stall != nil {
+		s.stall()
+	}
 	var own, found unix.Stat_t
 	if err := errors.Join(unix.Fstat(s.fd, &own), unix.Fstatat(s.dir, s.base, &found, unix.AT_SYMLINK_NOFOLLOW)); err != nil {
 		if errors.Is(err, unix.ENOENT) {
@@ -100,6 +125,13 @@ func (s *sheet) Close() error {
 		return fmt.Errorf("the coordinates_file %s is not removed: %w", s.base, err)
 	}
 	return nil
+}
+
+func (s *sheet) patience() time.Duration {
+	if s.within > 0 {
+		return s.within
+	}
+	return closeWithin
 }
 
 // release closes the descriptors.

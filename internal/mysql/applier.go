@@ -25,6 +25,8 @@ type applier struct {
 	// whole says that all of them were seen to have stopped.
 	whole bool
 	note  *note
+	// late says that StartApplier failed, and that it is still owed.
+	late bool
 	// within is stopWithin, except in tests.
 	within time.Duration
 }
@@ -47,6 +49,10 @@ func (s *Session) StopApplier(ctx context.Context) (int, error) {
 	switch {
 	case !s.cfg.StopApplier:
 		return 0, nil
+	case s.applier.late && !s.closed && !s.held:
+		if err := s.startLate(ctx); err != nil {
+			return 0, err
+		}
 	case s.closed || s.held || len(s.applier.channels) > 0:
 		return 0, fmt.Errorf("cannot stop the applier of %s: the session is closed, holds the lock, or has stopped it already", s.target)
 	}
@@ -72,6 +78,30 @@ func (s *Session) StopApplier(ctx context.Context) (int, error) {
 	return len(running), s.noOpenTables(ctx)
 }
 
+// startLate makes up for a StartApplier of an earlier try that failed, most likely
+// because the stop before it was still waiting for the applier.
+func (s *Session) startLate(ctx context.Context) error {
+	within, cancel := context.WithTimeout(ctx, s.stopWithin())
+	defer cancel()
+	err := s.StartApplier(within)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("cannot start the applier of %s: %w", s.target, ctx.Err())
+	case within.Err() != nil:
+		return &snapshot.LockNotGrantedError{Waited: true, Blockers: "the replica's applier has not stopped since the try before, and so was not started again: it is in the middle of something long"}
+	}
+	return err
+}
+
+func (s *Session) stopWithin() time.Duration {
+	if s.applier.within > 0 {
+		return s.applier.within
+	}
+	return stopWithin
+}
+
 // runningAppliers names the channels in which the SQL thread runs.
 func (s *Session) runningAppliers(ctx context.Context) ([]string, error) {
 	channels, err := s.readChannels(ctx, s.b)
@@ -95,10 +125,7 @@ func (s *Session) runningAppliers(ctx context.Context) ([]string, error) {
 
 // stopAll stops the channels one after the other on A, and sees that they have.
 func (s *Session) stopAll(ctx context.Context, channels []string) error {
-	within := s.applier.within
-	if within == 0 {
-		within = stopWithin
-	}
+	within := s.stopWithin()
 	deadline, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	d := s.server.dialect()
@@ -151,6 +178,7 @@ func (s *Session) StartApplier(ctx context.Context) error {
 	if len(s.applier.channels) == 0 {
 		return nil
 	}
+	s.applier.late = true
 	if !s.b.alive() || s.b.exec(ctx, "DO 0") != nil {
 		s.b.drop()
 		fresh, err := open(ctx, s.dial)
@@ -185,7 +213,7 @@ func (s *Session) StartApplier(ctx context.Context) error {
 
 func (s *Session) applierDone() error {
 	n := s.applier.note
-	s.applier.channels, s.applier.note = nil, nil
+	s.applier.channels, s.applier.note, s.applier.late = nil, nil, false
 	return n.remove()
 }
 

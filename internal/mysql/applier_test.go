@@ -92,6 +92,7 @@ func TestApplier(t *testing.T) {
 				{"stopped by others", applierOfOthers},
 				{"temporary tables", applierTemporaryTables},
 				{"long statement", applierLong},
+				{"long statement, several tries", applierLongTries},
 				{"sessions killed", applierSessionsKilled},
 				{"SIGKILL", applierSIGKILL},
 				{"SIGKILL in a stop", applierSIGKILLStopping},
@@ -212,6 +213,31 @@ func applierLong(t *testing.T, p *pair, s *Session, dir string) {
 	}
 }
 
+// An applier that outlasts the stop and the start of one try is what the next one
+// finds: that waits in its turn, and the last start comes off.
+func applierLongTries(t *testing.T, p *pair, s *Session, dir string) {
+	s.applier.within = 100 * time.Millisecond
+	p.long(t)
+	for try := range 2 {
+		n, err := s.StopApplier(t.Context())
+		if no, ok := errorAs[*snapshot.LockNotGrantedError](err); !ok || !no.Waited {
+			t.Fatalf("try %d: %d, %v", try, n, err)
+		}
+		ctx, cancel := contextWithin(t, 100*time.Millisecond)
+		if err := s.StartApplier(ctx); err == nil || !noted(dir) {
+			t.Fatalf("try %d: the start came off, or the note is gone: %v", try, err)
+		}
+		cancel()
+	}
+	s.applier.within = 20 * time.Second
+	stopApplier(t, s)
+	startApplier(t, s)
+	p.caughtUp(t)
+	if !p.applies(t) {
+		t.Error("the applier does not run")
+	}
+}
+
 func applierSessionsKilled(t *testing.T, p *pair, s *Session, _ string) {
 	stopApplier(t, s)
 	lock(t, s, 10*time.Second)
@@ -266,6 +292,13 @@ func applierSIGKILLStopping(t *testing.T, p *pair, s *Session, dir string) {
 	abandon(s)
 	if !p.applies(t) {
 		t.Error("the stop is not under way any more")
+	}
+	// The next run waits for it in its tries.
+	next := p.applierSession(t, dir)
+	next.applier.within = 100 * time.Millisecond
+	_, err := next.StopApplier(t.Context())
+	if no, ok := errorAs[*snapshot.LockNotGrantedError](err); !ok || !no.Waited || next.applier.note != nil {
+		t.Errorf("the next run: %v", err)
 	}
 	did, err := SettleApplier(t.Context(), dir)
 	if err != nil || len(did) != 1 {

@@ -43,7 +43,8 @@ func (s *Session) heldLocks() string {
 // reader counts as a blocker, see reads.
 func (s *Session) mariadbBlockers(ctx context.Context) ([]blocker, error) {
 	held, from, which := s.heldLocks(), "", "NULL AS holds"
-	where := "p.INFO IS NOT NULL AND p.COMMAND <> 'Sleep'"
+	// An applier shows no statement while it applies rows.
+	where := "(p.INFO IS NOT NULL AND p.COMMAND <> 'Sleep' OR p.STATE LIKE '%rows_log_event%')"
 	if held != "" {
 		from, which = "JOIN ("+held+") h ON h.thread_id = p.ID", "h.holds AS holds"
 		where = "1 = 1"

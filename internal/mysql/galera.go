@@ -14,7 +14,7 @@ import (
 // its operator has taken out of flow control (wsrep_desync), or that is alone, hurts nobody
 // but itself. Nothing global is changed by us, so that is for the operator to do.
 func (s *Session) checkCluster(ctx context.Context) error {
-	if !s.server.wsrep {
+	if !s.server.wsrep || s.cfg.Lock == LockNone {
 		return nil
 	}
 	rows, err := s.b.query(ctx, "SHOW GLOBAL STATUS LIKE 'wsrep_cluster_size'")

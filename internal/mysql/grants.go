@@ -81,12 +81,12 @@ const (
 )
 
 // seesTables are privileges of which each, granted on *.*, makes every table
-// appear in information_schema.TABLES, on both families (TestAnyOfTheseShowsAllTables).
+// appear in information_schema.TABLES, on both families (TestPrivileges).
 // Of them REFERENCES alone lets its bearer neither read nor change anything.
 var seesTables = []string{"REFERENCES", "SHOW VIEW", "SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX", "TRIGGER"}
 
 // privileges is the table. What is of 10.11 and 9.7 is measured: for each row
-// TestEveryPrivilegeIsNeeded takes it away and sees the server deny a statement.
+// TestPrivileges takes it away and sees the server deny a statement.
 // Older versions are read, not run.
 var privileges = []privilege{
 	{true, 0, 0, []use{useFTWRL, useBackup, useAuto, useFlush}, "RELOAD", onServer, nil, 0, "flush the tables and take the lock"},

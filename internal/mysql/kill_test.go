@@ -310,7 +310,7 @@ func TestReplicationIsLeftAlone(t *testing.T) {
 				}
 			}
 			if len(seen) != 1 || !seen[0].applier {
-				t.Fatalf("seen: %s", describe(seen))
+				t.Fatalf("seen: %s, of the replica: %v", describe(seen), p.status(t))
 			}
 			err := s.Lock(t.Context(), 10*time.Second)
 			refused, ok := errorAs[*snapshot.LockNotGrantedError](err)

@@ -82,7 +82,8 @@ func (s *Session) pick(m method, reason string, tables survey) {
 // logsLate says that InnoDB writes its log up to a second after the commit
 // (innodb_flush_log_at_trx_commit = 0). The binlog of a set then knows
 // transactions which its tables lack, whatever was locked: measured on both
-// flavors under FTWRL (TestLogsLate); FLUSH ENGINE LOGS helps on MySQL only.
+// flavors under FTWRL (TestLogWrittenLate in test/e2e). FLUSH ENGINE LOGS would help
+// on MySQL, where it asks for RELOAD, and does not on MariaDB.
 func (s *Session) logsLate(ctx context.Context) (bool, error) {
 	rows, err := s.b.query(ctx, "SHOW GLOBAL VARIABLES LIKE 'innodb_flush_log_at_trx_commit'")
 	if err != nil {

@@ -327,6 +327,151 @@ func semiSync(t *testing.T, srv *testServer) func() {
 	}
 }
 
+// What the backup locks wait for, and what not, though it runs or is held for long.
+func TestWhatEachLockWaitsFor(t *testing.T) {
+	each(t, func(t *testing.T, srv *testServer) {
+		maria := srv.flavor == flavorMariaDB
+		root := srv.root(t)
+		srv.mustRun(t, root, "CREATE TABLE t.m (i INT) ENGINE=MyISAM", "INSERT INTO t.m VALUES (1),(2)")
+		s := srv.connect(t, func(c *Config) {
+			c.Lock, c.LongQueryAfter, c.LockTimeout = LockBackup, time.Hour, 150*time.Millisecond
+		})
+		s.patience = 0
+		other := map[string]string{flavorMariaDB: "BACKUP STAGE START", flavorMySQL: "LOCK INSTANCE FOR BACKUP"}[srv.flavor]
+		for _, c := range []struct {
+			name  string
+			run   []string
+			waits bool
+		}{
+			{"a long SELECT", []string{"SELECT SLEEP(30) FROM t.a"}, false},
+			{"a long SELECT of MyISAM", []string{"SELECT SLEEP(30) FROM t.m"}, false},
+			{"a long UPDATE", []string{longUpdate}, false},
+			{"a long UPDATE of MyISAM", []string{"UPDATE t.m SET i = i + SLEEP(30)"}, maria},
+			{"LOCK TABLES READ", []string{"LOCK TABLES t.m READ", "SELECT SLEEP(30)"}, false},
+			{"LOCK TABLES WRITE", []string{"LOCK TABLES t.a WRITE", "SELECT SLEEP(30)"}, maria},
+			{"a transaction that is open", []string{"BEGIN", "UPDATE t.a SET v = 0", "SELECT SLEEP(30)"}, false},
+			{"DDL", []string{"CREATE TABLE t.d AS SELECT SLEEP(30) FROM t.a"}, true},
+			{"another's FTWRL", []string{"FLUSH TABLES WITH READ LOCK", "SELECT SLEEP(30)"}, false},
+			{"another backup", []string{other, "SELECT SLEEP(30)"}, maria},
+		} {
+			stop := srv.busy(t, c.run...)
+			err := s.Lock(t.Context(), 10*time.Second)
+			if !c.waits && err != nil { // a busy machine
+				lock(t, s, 10*time.Second)
+				err = nil
+			}
+			t.Logf("%s: waits %v", c.name, err != nil)
+			if _, no := errorAs[*snapshot.LockNotGrantedError](err); no != c.waits {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			if err := s.Unlock(t.Context()); err != nil {
+				t.Error(err)
+			}
+			stop()
+			srv.mustRun(t, root, "DROP TABLE IF EXISTS t.d")
+		}
+	})
+}
+
+// Kill and grant meet wherever they like, in every step: whatever Lock says must be true.
+func TestTinyTimeoutsOfTheBackupLock(t *testing.T) {
+	each(t, func(t *testing.T, srv *testServer) {
+		s := srv.connect(t, func(c *Config) { c.Lock = LockBackup })
+		c := srv.root(t)
+		granted := 0
+		for i := range 100 {
+			s.cfg.LockTimeout = time.Duration(20+i*60) * time.Microsecond
+			err := s.Lock(t.Context(), 10*time.Second)
+			if err == nil {
+				granted++
+				if err := s.Verify(t.Context()); err != nil {
+					t.Fatalf("%v: %v", s.cfg.LockTimeout, err)
+				}
+				if err := s.Unlock(t.Context()); err != nil {
+					t.Fatalf("%v: %v", s.cfg.LockTimeout, err)
+				}
+			} else if _, ok := errorAs[*snapshot.LockNotGrantedError](err); !ok {
+				t.Fatalf("%v: %v", s.cfg.LockTimeout, err)
+			}
+			srv.holdsNothing(t, s)
+			if err := srv.writes(t, c, 2*time.Second); err != nil {
+				t.Fatalf("%v: a write is blocked although nothing is held: %v", s.cfg.LockTimeout, err)
+			}
+		}
+		t.Logf("%d of 100 granted", granted)
+		srv.isIdle(t, 2)
+	}, durable)
+}
+
+// The steps of a lock share one lock_timeout: what the first has waited is gone for the others.
+func TestStepsShareTheTime(t *testing.T) {
+	srv := startServer(t)
+	srv.mustRun(t, srv.root(t), "CREATE TABLE t.m (i INT) ENGINE=MyISAM", "INSERT INTO t.m VALUES (1)")
+	const timeout = 2 * time.Second
+	s := srv.connect(t, func(c *Config) { c.Lock, c.LongQueryAfter, c.LockTimeout = LockBackup, time.Hour, timeout })
+	s.patience = 0
+	stop := srv.busy(t, "UPDATE t.m SET i = i + SLEEP(30)") // BLOCK_DDL waits for it
+	other := srv.busy(t, "BACKUP STAGE START", "SELECT SLEEP(30)")
+	timer := time.AfterFunc(timeout*3/4, other)
+	defer timer.Stop()
+	start := time.Now()
+	if _, no := errorAs[*snapshot.LockNotGrantedError](s.Lock(t.Context(), 10*time.Second)); !no {
+		t.Fatal("it was granted")
+	}
+	took := time.Since(start)
+	t.Logf("a try of %v took %v", timeout, took.Round(time.Millisecond))
+	if took < timeout || took > timeout*3/2 {
+		t.Errorf("a try of %v took %v", timeout, took)
+	}
+	srv.holdsNothing(t, s)
+	stop()
+}
+
+// What would block FTWRL, and does not block the lighter locks, is not waited for either.
+func TestLightLocksWaitForNobody(t *testing.T) {
+	each(t, func(t *testing.T, srv *testServer) {
+		stop := srv.busy(t, longUpdate)
+		for _, c := range []struct {
+			mode  Lock
+			waits bool
+		}{{LockAuto, false}, {LockNone, false}, {LockFTWRL, true}} {
+			s := srv.connect(t, func(cfg *Config) {
+				cfg.Lock, cfg.EverythingFrozen, cfg.LongQueryAfter = c.mode, true, time.Millisecond
+			})
+			err := s.Lock(t.Context(), 10*time.Second)
+			if refused, no := errorAs[*snapshot.LockNotGrantedError](err); no && !refused.Waited && !c.waits { // a busy machine
+				lock(t, s, 10*time.Second)
+			} else if no != c.waits || no && !refused.Waited {
+				t.Errorf("%s: %v", c.mode, err)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		stop()
+	}, durable)
+}
+
+// A server whose InnoDB writes its log late is known by its variable, at each try anew.
+func TestLogsLate(t *testing.T) {
+	each(t, func(t *testing.T, srv *testServer) { // as the tests' servers are, see durable
+		s := srv.inMode(t, LockFTWRL)
+		if !s.Claim().LogsLate {
+			t.Errorf("%+v", s.Claim())
+		}
+		for value, late := range map[string]bool{"1": false, "2": false, "0": true} {
+			srv.mustRun(t, srv.root(t), "SET GLOBAL innodb_flush_log_at_trx_commit = "+value)
+			lock(t, s, 10*time.Second)
+			if s.Claim().LogsLate != late {
+				t.Errorf("%s: %+v", value, s.Claim())
+			}
+			if err := s.Unlock(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 // On a server that cannot list its tables within a try, auto takes the heavier
 // lock instead of giving up in every try.
 func TestAutoWithoutTimeToLook(t *testing.T) {

@@ -69,7 +69,12 @@ func (s *Session) newNote(ctx context.Context, channels []string) (*note, error)
 		DefaultsFile: s.cfg.DefaultsFile, Socket: s.cfg.Socket, Host: s.cfg.Host, Port: s.cfg.Port, User: s.cfg.User,
 		Channels: channels, Phase: phaseStopping, PID: os.Getpid(), BootID: boot, Connection: s.b.id, Since: since,
 	}}
-	_, err = SettleApplier(ctx, s.cfg.RuntimeDir) // one that is left is in the way, and owed first
+	within, cancel := context.WithTimeout(ctx, s.stopWithin())
+	defer cancel()
+	_, err = SettleApplier(within, s.cfg.RuntimeDir) // one that is left is in the way, and owed first
+	if err != nil && within.Err() != nil && ctx.Err() == nil {
+		return nil, &snapshot.LockNotGrantedError{Waited: true, Blockers: err.Error()}
+	}
 	if err == nil {
 		err = n.create(s.cfg.RuntimeDir)
 	}
@@ -181,6 +186,9 @@ func openNote(dir string) (*note, error) {
 		text, err := io.ReadAll(io.LimitReader(f, 1<<20))
 		if err == nil {
 			err = json.Unmarshal(text, &n.owed)
+		}
+		if err == nil && (n.owed.BootID == "" || len(n.owed.Channels) == 0) {
+			err = errors.New("it does not say what was stopped, and when")
 		}
 		if err != nil {
 			_ = f.Close()

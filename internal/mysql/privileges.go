@@ -39,7 +39,7 @@ func (s *Session) checkPrivileges(ctx context.Context) error {
 //
 // They show what the session can do: on both families the privileges of the
 // roles that are active stand among them, and those of other roles do not
-// (TestPrivilegesOfRoles).
+// (TestPrivileges).
 func (s *Session) granted(ctx context.Context) (granted, error) {
 	rows, err := s.b.query(ctx, "SHOW GRANTS")
 	if code(err) == erOptionPrevents { // skip_grant_tables: everyone may do everything

@@ -57,51 +57,68 @@ func check(tb testing.TB, cfg Config) error {
 	return s.Close()
 }
 
+// What the server's user must be allowed, on one server of each flavor.
+func TestPrivileges(t *testing.T) {
+	each(t, func(t *testing.T, srv *testServer) {
+		for _, c := range []struct {
+			name string
+			test func(*testing.T, *testServer)
+		}{
+			{"each is needed", everyPrivilegeIsNeeded},
+			{"any of these shows all tables", anyOfTheseShowsAllTables},
+			{"roles", privilegesOfRoles},
+			{"all", allPrivileges},
+			{"single tables", grantsOnSingleTables},
+			{"skip_grant_tables", skipGrantTables}, // last: it starts the server anew
+		} {
+			t.Run(c.name, func(t *testing.T) { c.test(t, srv) })
+		}
+	})
+}
+
 // Each privilege of the table is needed, by a plan that asks for it: with all of them
 // preflight passes; without one it refuses with just the statement that grants
 // it, and after that statement it passes again. And the server does deny
 // without it what the table says that it is for.
-func TestEveryPrivilegeIsNeeded(t *testing.T) {
-	each(t, func(t *testing.T, srv *testServer) {
-		root := srv.root(t)
-		for name, plan := range plans {
-			list := privilegesFor(srv.kind, plan)
-			all := grantStatements(list, anotherUser)
-			plan := plan
-			use := srv.another(t, root, all...)
-			plan.Socket, plan.User, plan.LockTimeout = use.Socket, use.User, use.LockTimeout
-			if err := check(t, plan); err != nil {
-				t.Errorf("%s: with %q: %v", name, all, err)
-				continue
-			}
-			for i, p := range list {
-				what := fmt.Sprintf("%s without %s on %s", name, p.name, p.on)
-				without := slices.Delete(slices.Clone(list), i, i+1)
-				srv.another(t, root, grantStatements(without, anotherUser)...)
-				statement := grantStatements(list[i:i+1], anotherUser)[0]
-				err := check(t, plan)
-				if p.optional() { // what becomes of the plan without it: TestAuto, TestBackupLockWithDoubts
-					if err != nil {
-						t.Errorf("%s: %v", what, err)
-					}
-				} else if _, refused := errorAs[*snapshot.RefusedError](err); !refused || !strings.HasSuffix(err.Error(), "what helps is: "+statement) {
-					t.Errorf("%s: %v, want only %s", what, err, statement)
-				}
-				if err := srv.does(t, root, p); err == nil {
-					t.Errorf("%s: the server does not deny what it is for", what)
-				} else if !isDenied(err) && !strings.Contains(err.Error(), "sees") {
+func everyPrivilegeIsNeeded(t *testing.T, srv *testServer) {
+	root := srv.root(t)
+	for name, plan := range plans {
+		list := privilegesFor(srv.kind, plan)
+		all := grantStatements(list, anotherUser)
+		plan := plan
+		use := srv.another(t, root, all...)
+		plan.Socket, plan.User, plan.LockTimeout = use.Socket, use.User, use.LockTimeout
+		if err := check(t, plan); err != nil {
+			t.Errorf("%s: with %q: %v", name, all, err)
+			continue
+		}
+		for i, p := range list {
+			what := fmt.Sprintf("%s without %s on %s", name, p.name, p.on)
+			without := slices.Delete(slices.Clone(list), i, i+1)
+			srv.another(t, root, grantStatements(without, anotherUser)...)
+			statement := grantStatements(list[i:i+1], anotherUser)[0]
+			err := check(t, plan)
+			if p.optional() { // what becomes of the plan without it: TestAuto, TestBackupLockWithDoubts
+				if err != nil {
 					t.Errorf("%s: %v", what, err)
 				}
-				srv.mustRun(t, root, statement)
-				if err := check(t, plan); err != nil {
-					t.Errorf("%s, and granted again: %v", what, err)
-				}
-				if err := srv.does(t, root, p); err != nil {
-					t.Errorf("%s, and granted again: %v", what, err)
-				}
+			} else if _, refused := errorAs[*snapshot.RefusedError](err); !refused || !strings.HasSuffix(err.Error(), "what helps is: "+statement) {
+				t.Errorf("%s: %v, want only %s", what, err, statement)
+			}
+			if err := srv.does(t, root, p); err == nil {
+				t.Errorf("%s: the server does not deny what it is for", what)
+			} else if !isDenied(err) && !strings.Contains(err.Error(), "sees") {
+				t.Errorf("%s: %v", what, err)
+			}
+			srv.mustRun(t, root, statement)
+			if err := check(t, plan); err != nil {
+				t.Errorf("%s, and granted again: %v", what, err)
+			}
+			if err := srv.does(t, root, p); err != nil {
+				t.Errorf("%s, and granted again: %v", what, err)
 			}
 		}
-	})
+	}
 }
 
 // does does as the user another what a privilege is for.
@@ -183,72 +200,61 @@ func tablesSeen(tb testing.TB, c *conn) uint64 {
 }
 
 // Each of seesTables shows all tables, and what is not among them does not.
-func TestAnyOfTheseShowsAllTables(t *testing.T) {
-	each(t, func(t *testing.T, srv *testServer) {
-		root := srv.root(t)
-		srv.mustRun(t, root, "CREATE DATABASE u", "CREATE TABLE u.m (i INT) ENGINE=MyISAM")
-		for _, p := range append([]string{"SHOW DATABASES", "PROCESS", "LOCK TABLES", "EXECUTE", "EVENT"}, seesTables...) {
-			srv.another(t, root, "GRANT "+p+" ON *.* TO "+anotherUser)
-			err := srv.does(t, root, privilege{name: "REFERENCES"})
-			if sees := slices.Contains(seesTables, p); sees != (err == nil) {
-				t.Errorf("%s: %v", p, err)
-			}
+func anyOfTheseShowsAllTables(t *testing.T, srv *testServer) {
+	root := srv.root(t)
+	srv.mustRun(t, root, "CREATE DATABASE u", "CREATE TABLE u.m (i INT) ENGINE=MyISAM")
+	for _, p := range append([]string{"SHOW DATABASES", "PROCESS", "LOCK TABLES", "EXECUTE", "EVENT"}, seesTables...) {
+		srv.another(t, root, "GRANT "+p+" ON *.* TO "+anotherUser)
+		err := srv.does(t, root, privilege{name: "REFERENCES"})
+		if sees := slices.Contains(seesTables, p); sees != (err == nil) {
+			t.Errorf("%s: %v", p, err)
 		}
-	})
+	}
 }
 
 // What is held in other ways than by the rows of the table.
-func TestPrivilegesOfRoles(t *testing.T) {
-	each(t, func(t *testing.T, srv *testServer) {
-		root := srv.root(t)
-		role, activate := "r", "SET DEFAULT ROLE r FOR "+anotherUser
-		if srv.flavor == flavorMySQL {
-			role, activate = "'r'@'%'", "SET DEFAULT ROLE ALL TO "+anotherUser
-		}
-		srv.mustRun(t, root, append([]string{"CREATE ROLE " + role}, grantStatements(privilegesFor(srv.kind, Config{}), role)...)...)
-		cfg := srv.another(t, root, "GRANT "+role+" TO "+anotherUser)
-		if err := check(t, cfg); err == nil || !strings.Contains(err.Error(), "SET DEFAULT ROLE") || !strings.Contains(err.Error(), "it lacks") {
-			t.Errorf("a role that is not active: %v", err)
-		}
-		srv.mustRun(t, root, activate)
-		if err := check(t, cfg); err != nil {
-			t.Errorf("a role that is active: %v", err)
-		}
-		// What the role lacks is seen, role or not.
-		srv.mustRun(t, root, "REVOKE PROCESS ON *.* FROM "+role)
-		if err := check(t, cfg); err == nil || !strings.Contains(err.Error(), "GRANT PROCESS ON *.* TO "+anotherUser) {
-			t.Errorf("a role without PROCESS: %v", err)
-		}
-	})
+func privilegesOfRoles(t *testing.T, srv *testServer) {
+	root := srv.root(t)
+	role, activate := "r", "SET DEFAULT ROLE r FOR "+anotherUser
+	if srv.flavor == flavorMySQL {
+		role, activate = "'r'@'%'", "SET DEFAULT ROLE ALL TO "+anotherUser
+	}
+	srv.mustRun(t, root, append([]string{"CREATE ROLE " + role}, grantStatements(privilegesFor(srv.kind, Config{}), role)...)...)
+	cfg := srv.another(t, root, "GRANT "+role+" TO "+anotherUser)
+	if err := check(t, cfg); err == nil || !strings.Contains(err.Error(), "SET DEFAULT ROLE") || !strings.Contains(err.Error(), "it lacks") {
+		t.Errorf("a role that is not active: %v", err)
+	}
+	srv.mustRun(t, root, activate)
+	if err := check(t, cfg); err != nil {
+		t.Errorf("a role that is active: %v", err)
+	}
+	// What the role lacks is seen, role or not.
+	srv.mustRun(t, root, "REVOKE PROCESS ON *.* FROM "+role)
+	if err := check(t, cfg); err == nil || !strings.Contains(err.Error(), "GRANT PROCESS ON *.* TO "+anotherUser) {
+		t.Errorf("a role without PROCESS: %v", err)
+	}
 }
 
-func TestAllPrivileges(t *testing.T) {
-	each(t, func(t *testing.T, srv *testServer) {
-		root := srv.root(t)
-		for name, plan := range plans {
-			use := srv.another(t, root, "GRANT ALL PRIVILEGES ON *.* TO "+anotherUser)
-			plan.Socket, plan.User, plan.LockTimeout = use.Socket, use.User, use.LockTimeout
-			if err := check(t, plan); err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
+func allPrivileges(t *testing.T, srv *testServer) {
+	root := srv.root(t)
+	for name, plan := range plans {
+		use := srv.another(t, root, "GRANT ALL PRIVILEGES ON *.* TO "+anotherUser)
+		plan.Socket, plan.User, plan.LockTimeout = use.Socket, use.User, use.LockTimeout
+		if err := check(t, plan); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
-		// On one schema it is not what is needed.
-		cfg := srv.another(t, root, "GRANT ALL PRIVILEGES ON t.* TO "+anotherUser)
-		if err := check(t, cfg); err == nil || !strings.Contains(err.Error(), "it lacks") {
-			t.Errorf("on one schema: %v", err)
-		}
-	})
+	}
+	// On one schema it is not what is needed.
+	cfg := srv.another(t, root, "GRANT ALL PRIVILEGES ON t.* TO "+anotherUser)
+	if err := check(t, cfg); err == nil || !strings.Contains(err.Error(), "it lacks") {
+		t.Errorf("on one schema: %v", err)
+	}
 }
 
-func TestSkipGrantTables(t *testing.T) {
-	for flavor, start := range map[string]func(testing.TB, ...string) *testServer{flavorMariaDB: startServer, flavorMySQL: startMySQL} {
-		t.Run(flavor, func(t *testing.T) {
-			srv := start(t)
-			srv.restart(t, "--skip-grant-tables")
-			if err := check(t, Config{Socket: srv.socket, User: "anyone", LockTimeout: time.Second}); err != nil {
-				t.Error(err)
-			}
-		})
+func skipGrantTables(t *testing.T, srv *testServer) {
+	srv.restart(t, "--skip-grant-tables")
+	if err := check(t, Config{Socket: srv.socket, User: "anyone", LockTimeout: time.Second}); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -266,6 +272,29 @@ func TestPartialRevokes(t *testing.T) {
 	srv.mustRun(t, root, "REVOKE SELECT ON mysql.* FROM "+anotherUser, "REVOKE REFERENCES ON mysql.* FROM "+anotherUser)
 	if err := check(t, plan); err != nil {
 		t.Error(err)
+	}
+	// A schema of theirs is asked for by itself.
+	srv.mustRun(t, root, "REVOKE SELECT ON t.* FROM "+anotherUser, "REVOKE REFERENCES ON t.* FROM "+anotherUser)
+	d, err := New(Config{Socket: plan.Socket, User: plan.User, Lock: LockAuto})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := d.connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	g, err := s.granted(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"GRANT REFERENCES ON `t`.* TO " + anotherUser}
+	if got := grantStatements(g.missing([]privilege{sees}, s.server), anotherUser); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	srv.mustRun(t, root, want[0])
+	if n := tablesSeen(t, root); srv.does(t, root, privilege{name: "REFERENCES"}) != nil {
+		t.Errorf("with %s not all %d tables are seen", want[0], n)
 	}
 	for _, c := range []struct {
 		revoke []string
@@ -289,8 +318,10 @@ func TestPartialRevokes(t *testing.T) {
 }
 
 // Grants on single tables of the performance_schema do as well as one on all.
-func TestGrantsOnSingleTables(t *testing.T) {
-	srv := startMySQL(t)
+func grantsOnSingleTables(t *testing.T, srv *testServer) {
+	if srv.flavor != flavorMySQL {
+		return // MariaDB is asked for nothing of the performance_schema
+	}
 	root := srv.root(t)
 	list := privilegesFor(srv.kind, Config{})
 	statements := grantStatements(list[:len(list)-1], anotherUser) // without performance_schema.*

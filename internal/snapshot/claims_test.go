@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"stillpoint/internal/snapshot"
@@ -226,4 +227,22 @@ func TestCoordinatesWhereTheServersFilesAreFrozen(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A try that went on from the backup lock to FTWRL, and did not get that, has kept writers waiting.
+func TestATryThatWentOnToFTWRLCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed()
+		b.plan.LockTries = 1
+		b.DB.Locks = snapshot.Claim{Lock: snapshot.LockInstance, Transactional: true}
+		b.DB.LockFunc = func(context.Context, time.Duration) error {
+			time.Sleep(300 * time.Millisecond)
+			b.DB.Locks = snapshot.Claim{Lock: snapshot.LockFTWRL}
+			return &snapshot.LockNotGrantedError{}
+		}
+		r := b.run(t, t.Context()).Result
+		if r.Reason != messages.ReasonLockTimeout || r.Timings.WritesBlockedTotal != 300 {
+			t.Errorf("%s: %s; %v ms", r.Reason, r.Message, r.Timings.WritesBlockedTotal)
+		}
+	})
 }

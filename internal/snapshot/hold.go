@@ -13,6 +13,7 @@ import (
 // the window. It returns false where the run is over because the window was
 // never entered.
 func (a *attempt) holdAndSnapshot(ctx context.Context) bool {
+	defer a.tellApplier()
 	tries := max(a.Plan.LockTries, 1)
 	var last error
 	for try := 1; try <= tries; try++ {
@@ -138,7 +139,9 @@ func (a *attempt) window(ctx context.Context) error {
 	// At the bottom, for where max_hold leaves post_thaw no time before the unlock.
 	holds.push(func() error { return a.postThawLate(free) })
 	if a.session != nil {
-		if err := a.stage("lock", func() error { return a.session.Lock(ctx, a.Plan.MaxHold) }); err != nil {
+		err := a.stage("lock", func() error { return a.session.Lock(ctx, a.Plan.MaxHold) })
+		a.claim = a.session.Claim() // also of a try that failed, which may have gone on to another lock
+		if err != nil {
 			var no *LockNotGrantedError
 			if (!errors.As(err, &no) || !no.Waited) && a.claim.worth().stops {
 				a.result.Timings.WritesBlockedTotal += ms(a.now().Sub(w.opened))
@@ -146,7 +149,6 @@ func (a *attempt) window(ctx context.Context) error {
 			return err
 		}
 		w.locked = a.now()
-		a.claim = a.session.Claim()
 		a.result.Timings.LockWait = ms(w.locked.Sub(w.opened))
 		holds.push(func() error { return a.unlock(free) })
 	} else if a.guard != nil {

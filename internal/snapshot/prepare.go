@@ -144,6 +144,7 @@ func (a *attempt) preflight(ctx context.Context, open *undo) error {
 
 // open arms the guardian, opens the sessions of one window, and makes sure of the server.
 func (a *attempt) open(ctx context.Context, open *undo) error {
+	a.owesSheet(open)
 	if len(a.Plan.Freeze) > 0 {
 		g, err := a.Freezer.Arm(ctx, a.Plan.Freeze)
 		if err != nil {
@@ -168,7 +169,7 @@ func (a *attempt) open(ctx context.Context, open *undo) error {
 			return err
 		}
 	}
-	return a.openSheet(ctx, open)
+	return a.openSheet(ctx)
 }
 
 // createSet is the set as EC2 is to be asked for it, without the coordinates

@@ -232,3 +232,18 @@ func TestKilledWhileWaitingForQuota(t *testing.T) {
 		})
 	}
 }
+
+// What is found again before a further try is warned of once.
+func TestQuotaWarnsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed()
+		limited(b, 3, "RequestLimitExceeded", 2*time.Second)
+		b.DB.LocateFunc = func(context.Context) (snapshot.Location, error) {
+			return snapshot.Location{Doubt: "it is far away", Trusted: true}, nil
+		}
+		r := b.run(t, t.Context()).Result
+		if r.Status != messages.Succeeded || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "it is far away") {
+			t.Errorf("%s: %s; %q", r.Status, r.Message, r.Warnings)
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"stillpoint/messages"
 )
@@ -29,8 +30,11 @@ func (a *attempt) skip(r messages.Reason, format string, args ...any) bool {
 	return false
 }
 
+// warn adds a warning, once: a further try at a limit of EC2's may find the same again.
 func (a *attempt) warn(format string, args ...any) {
-	a.result.Warnings = append(a.result.Warnings, fmt.Sprintf(format, args...))
+	if w := fmt.Sprintf(format, args...); !slices.Contains(a.result.Warnings, w) {
+		a.result.Warnings = append(a.result.Warnings, w)
+	}
 }
 
 // preflightFailed ends a run in which nothing was held yet. What did not

@@ -28,8 +28,21 @@ type Sheet interface {
 // sheetWithin bounds the writing of the coordinates file under the lock.
 const sheetWithin = time.Second
 
+// owesSheet pushes the removal of the file, before anything else is pushed: it
+// waits for a file system that could not be thawed, and Guard.Close, which then ends
+// the freeze, must have run by then.
+func (a *attempt) owesSheet(open *undo) {
+	a.sheet = nil
+	open.push(func() error {
+		if a.sheet == nil {
+			return nil
+		}
+		return a.sheet.Close()
+	})
+}
+
 // openSheet makes the file, where the plan has one.
-func (a *attempt) openSheet(ctx context.Context, open *undo) error {
+func (a *attempt) openSheet(ctx context.Context) error {
 	if a.Sheet == nil || a.session == nil {
 		return nil
 	}
@@ -38,7 +51,6 @@ func (a *attempt) openSheet(ctx context.Context, open *undo) error {
 		return err
 	}
 	a.sheet = s
-	open.push(s.Close)
 	if found != "" {
 		a.warn("%s", found)
 	}

@@ -73,3 +73,21 @@ func TestCoordinatesFileThatFails(t *testing.T) {
 		}
 	})
 }
+
+// What a thaw could not end the guardian's end does, and the database's session
+// lets go by its own: neither waits for the file, whose removal a frozen file system holds up.
+func TestCoordinatesFileIsRemovedLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed()
+		b.AddSheet()
+		b.Freezer.ThawFunc = func(context.Context) (snapshot.Thawed, error) { return snapshot.Thawed{}, errors.New("no answer") }
+		b.run(t, t.Context())
+		calls := " " + strings.Join(b.Calls(), " ") + " "
+		last := strings.Index(calls, " Sheet.Close ")
+		for _, c := range []string{"Guard.Close", "Session.Close"} {
+			if i := strings.Index(calls, " "+c+" "); i < 0 || i > last {
+				t.Errorf("%s comes after the removal of the file: %s", c, calls)
+			}
+		}
+	})
+}

@@ -14,6 +14,7 @@ import (
 // What EC2 can do to a request whose set it has made, or not made. However it ends, there is one set at most, the verdict is what can
 // be proved, and the next request is done.
 func TestBadDaysOfEC2(t *testing.T) {
+	t.Parallel()
 	const create, dry = "ec2:CreateSnapshots", 1 // the preflight makes a dry run
 	ctx, s := set(t, scene.Config{Writers: 4, Pause: 50 * time.Millisecond, Extra: "ext4"})
 	work(t, ctx, s)
@@ -66,9 +67,8 @@ func TestBadDaysOfEC2(t *testing.T) {
 // Limits of EC2's are waited out with everything let go: writes flow between
 // the tries, and there is one set in the end.
 func TestLimitsOfEC2AreWaitedOut(t *testing.T) {
+	t.Parallel()
 	const create, dry = "ec2:CreateSnapshots", 1
-	ctx, s := set(t, scene.Config{Writers: 4, Pause: 50 * time.Millisecond, Extra: "ext4"})
-	work(t, ctx, s)
 	for _, day := range []struct {
 		code  string
 		times int
@@ -78,6 +78,9 @@ func TestLimitsOfEC2AreWaitedOut(t *testing.T) {
 		{"SnapshotCreationPerVolumeRateExceeded", 1, 15 * time.Second},
 	} {
 		t.Run(day.code, func(t *testing.T) {
+			t.Parallel()
+			ctx, s := set(t, scene.Config{Writers: 4, Pause: 50 * time.Millisecond, Extra: "ext4"})
+			work(t, ctx, s)
 			calls := func() (n int) {
 				for _, c := range s.AWS.Calls() {
 					if c.Operation == create {
@@ -125,6 +128,7 @@ func TestLimitsOfEC2AreWaitedOut(t *testing.T) {
 
 // Where the file names neither region nor instance, the instance's metadata does.
 func TestMetadataSaysWhereWeAre(t *testing.T) {
+	t.Parallel()
 	ctx, s := set(t, scene.Config{NoDatabase: true})
 	text, err := os.ReadFile(s.ConfigPath)
 	if err != nil {

@@ -27,6 +27,7 @@ func calls(s *scene.Scene, operation string) int {
 // An instance from an image of another worker: ready, not polling, nothing
 // published, until it is claimed; then it goes on by itself.
 func TestACloneWaitsForItsClaim(t *testing.T) {
+	t.Parallel()
 	ctx, s := set(t, scene.Config{FileYAML: anyPort, NoDatabase: true})
 	// The builder of the image: another instance's file, and a result that is not published.
 	file, err := os.ReadFile(s.ConfigPath)
@@ -99,6 +100,7 @@ func TestAnUnclaimedWorkerStopsAtOnce(t *testing.T) {
 // A queue that bears the id of another instance is not polled; the outbox and
 // the rest go on.
 func TestAQueueOfAnotherInstance(t *testing.T) {
+	t.Parallel()
 	ctx, s := set(t, scene.Config{FileYAML: anyPort, NoDatabase: true})
 	if _, err := s.SQS.TagQueue(ctx, &sqs.TagQueueInput{QueueUrl: &s.QueueURL, Tags: map[string]string{"stillpoint:instance-id": "i-0123456789abcdef0"}}); err != nil {
 		t.Fatal(err)
@@ -127,6 +129,7 @@ func TestAQueueOfAnotherInstance(t *testing.T) {
 // A worker is killed inside the window and its message never comes back: the
 // next start settles the request. So it does with a `stillpoint snapshot`.
 func TestWhatWasKilledIsSettledWithoutARedelivery(t *testing.T) {
+	t.Parallel()
 	ctx, s := set(t, scene.Config{NoDatabase: true})
 	w := work(t, ctx, s)
 	inWindow(t, ctx, s, "killed", 3*time.Second)

@@ -18,6 +18,7 @@ import (
 
 // `stillpoint snapshot` with flags alone needs no file, no queue and no topic.
 func TestSnapshotWithFlagsAlone(t *testing.T) {
+	t.Parallel()
 	ctx, s := set(t, scene.Config{Writers: 2})
 	loaded(t, ctx, s)
 	v := s.Volumes[0]
@@ -81,6 +82,7 @@ func conforms(t *testing.T, result string) {
 
 // What is refused before anything is held ends with exit code 3 and a sentence.
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	ctx, s := set(t, scene.Config{})
 	v := s.Volumes[0]
 	base := func(more ...string) []string {
@@ -157,6 +159,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 
 // A dry run says what a real one would do, and fails where that would.
 func TestDryRunSaysWhatARealRunWouldDo(t *testing.T) {
+	t.Parallel()
 	ctx, s := set(t, scene.Config{})
 	out, _, code := cli(t, ctx, s, "snapshot", "nightly", "--config", s.ConfigPath, "--dry-run")
 	if v := s.Volumes[0]; code != 0 || !strings.Contains(out, v.ID) || !strings.Contains(out, v.Mount) || !strings.Contains(out, "consistency: application)") {

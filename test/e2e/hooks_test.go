@@ -29,6 +29,7 @@ esac
 // A real hook on both sides of the freeze: once each and in order; one that
 // fails or hangs ends the attempt with nothing frozen, and writes flow.
 func TestHooks(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	program := filepath.Join(dir, "hook.sh")
 	put := func(name, text string) {

@@ -12,6 +12,7 @@ import (
 // Fifty and more hostile or broken messages each end in `rejected` and on the
 // dead-letter queue, and the next good one succeeds.
 func TestHostileMessagesAreRejectedAndTheNextOneSucceeds(t *testing.T) {
+	t.Parallel()
 	ctx, s := set(t, scene.Config{})
 	work(t, ctx, s)
 	bodies := map[string]bool{}

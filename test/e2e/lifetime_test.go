@@ -15,10 +15,12 @@ import (
 
 // A log that nobody takes any more, and one that nobody reads, change nothing.
 func TestStandardErrorIsGone(t *testing.T) {
+	t.Parallel()
 	for name, gone := range map[string]bool{"closed": true, "full": false} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			ctx, s := set(t, scene.Config{NoDatabase: true})
-			m := listen(t, 0)
+			m := listen(t, s, 0)
 			r, wr, err := os.Pipe()
 			if err != nil {
 				t.Fatal(err)
@@ -51,6 +53,7 @@ func TestStandardErrorIsGone(t *testing.T) {
 
 // A program that is replaced, or deleted, while it runs goes on as the one that it was.
 func TestUpgradeWhileItRuns(t *testing.T) {
+	t.Parallel()
 	ctx, s := set(t, scene.Config{NoDatabase: true})
 	place := filepath.Join(s.Dir, "stillpoint")
 	s.Config.Stillpoint = place

@@ -15,6 +15,7 @@ import (
 // proved that nothing was made, and the journal says so, so that the next
 // worker makes the set at once instead of looking for one.
 func TestEndedWhileALimitIsWaitedOut(t *testing.T) {
+	t.Parallel()
 	ctx, s := set(t, scene.Config{Writers: 2, Pause: 50 * time.Millisecond})
 	for _, tc := range []struct {
 		id  string

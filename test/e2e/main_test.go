@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,7 +22,17 @@ import (
 // program is the program under test, built once with the race detector.
 var program string
 
+// atOnce is how many of the tests that may run beside each other do: most of
+// their time they wait, for polls, limits of EC2's and servers that start. Those
+// that are not parallel look at how fast something happens, and run before them.
+const atOnce = "4"
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", atOnce); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	os.Exit(func() int {
 		if len(rig.Missing()) > 0 {
 			return m.Run() // every test says what is missing

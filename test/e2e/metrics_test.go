@@ -50,6 +50,7 @@ func scraped(t *testing.T, body string) (kinds map[string]string, samples map[st
 // Every metric of the contract, with its type and labels, from a worker that
 // has seen requests end in several ways.
 func TestMetricsOfARunningWorker(t *testing.T) {
+	t.Parallel()
 	ctx, s := set(t, scene.Config{FileYAML: anyPort})
 	w := work(t, ctx, s)
 	send(t, ctx, s, `{"requestId":"good"}`)

@@ -12,6 +12,7 @@ import (
 // A result that SNS does not take waits in the outbox, survives a SIGKILL, and
 // is published by the next worker as the same event.
 func TestResultSurvivesUntilSNSTakesIt(t *testing.T) {
+	t.Parallel()
 	ctx, s := set(t, scene.Config{})
 	s.AWS.SetFaults(localstack.Fault{Operation: "sns:Publish", Code: "InternalError", Status: 500})
 	w := work(t, ctx, s)

@@ -12,6 +12,7 @@ import (
 
 // SIGHUP reads the file again between requests, and keeps the old one where the new one is wrong.
 func TestSIGHUP(t *testing.T) {
+	t.Parallel()
 	ctx, s := set(t, scene.Config{})
 	w := work(t, ctx, s)
 	await(t, ctx, "the start", func() bool { return strings.Contains(w.Log(), "worker started") })

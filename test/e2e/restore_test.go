@@ -37,6 +37,7 @@ func each(t *testing.T, test func(t *testing.T, flavor rig.Flavor)) {
 
 // The restored set holds exactly what the recorded binlog position says.
 func TestRestoredSetIsWhatTheBinlogSays(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		scene scene.Config
@@ -86,6 +87,7 @@ func prove(t *testing.T, ctx context.Context, s *scene.Scene, r *messages.Result
 // The same comparison without lock and freeze, and with the volumes one after
 // the other, finds fault with each of the claims: the proof that it can.
 func TestWithoutQuiesceTheComparisonFails(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, flavor rig.Flavor) {
 		ctx, s := set(t, scene.Config{Flavor: flavor, Writers: 8, Extra: "xfs", BinlogOnExtra: true})
 		loaded(t, ctx, s)
@@ -103,6 +105,7 @@ func TestWithoutQuiesceTheComparisonFails(t *testing.T) {
 
 // What is wrong with one claim only is found, and said of that claim alone.
 func TestTheComparisonTellsTheClaimsApart(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, flavor rig.Flavor) {
 		ctx, s := set(t, scene.Config{Flavor: flavor, Writers: 4})
 		loaded(t, ctx, s)

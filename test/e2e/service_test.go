@@ -36,8 +36,8 @@ type note struct {
 }
 
 // listen sets NOTIFY_SOCKET, and WATCHDOG_USEC where watchdog is not zero, for
-// the programs that the test starts from now on.
-func listen(t *testing.T, watchdog time.Duration) *manager {
+// the programs that the scene starts from now on.
+func listen(t *testing.T, s *scene.Scene, watchdog time.Duration) *manager {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "notify-")
 	if err != nil {
@@ -71,9 +71,9 @@ func listen(t *testing.T, watchdog time.Duration) *manager {
 			t.Logf("what the service manager heard: %q", m.texts())
 		}
 	})
-	t.Setenv("NOTIFY_SOCKET", path)
+	s.Env = append(s.Env, "NOTIFY_SOCKET="+path)
 	if watchdog > 0 {
-		t.Setenv("WATCHDOG_USEC", fmt.Sprint(watchdog.Microseconds()))
+		s.Env = append(s.Env, fmt.Sprintf("WATCHDOG_USEC=%d", watchdog.Microseconds()))
 	}
 	return m
 }
@@ -152,7 +152,7 @@ func ended(t *testing.T, ctx context.Context, w *scene.Worker, since time.Time) 
 func TestWhatTheServiceManagerHears(t *testing.T) {
 	const watchdog = 1500 * time.Millisecond
 	ctx, s := set(t, scene.Config{NoDatabase: true, FileYAML: anyPort})
-	m := listen(t, watchdog)
+	m := listen(t, s, watchdog)
 	w := work(t, ctx, s)
 	n := m.hears(t, ctx, 0, "READY=1\n")
 	for _, before := range m.texts()[:n-1] {
@@ -236,8 +236,9 @@ func TestWhatTheServiceManagerHears(t *testing.T) {
 
 // What is wrong is said by the exit code, and never after READY=1.
 func TestNotReadyWhatCannotWork(t *testing.T) {
+	t.Parallel()
 	ctx, s := set(t, scene.Config{NoDatabase: true})
-	m := listen(t, 0)
+	m := listen(t, s, 0)
 	good, err := os.ReadFile(s.ConfigPath)
 	if err != nil {
 		t.Fatal(err)
@@ -290,8 +291,9 @@ func readiness(t *testing.T, ctx context.Context, w *scene.Worker) (code int, h 
 
 // An outage of everything at boot is no reason not to start, and is over when it is over.
 func TestOutageAtBoot(t *testing.T) {
+	t.Parallel()
 	ctx, s := set(t, scene.Config{NoDatabase: true, FileYAML: anyPort})
-	m := listen(t, 0)
+	m := listen(t, s, 0)
 	if err := s.AWS.SetFaults(localstack.Fault{Operation: "*", Drop: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -330,8 +332,9 @@ func unsaid(t *testing.T, s *scene.Scene) {
 // Where only the instance's metadata know who this is, and do not answer at
 // boot, the worker is up, says so, and begins when they do.
 func TestMetadataOutageAtBoot(t *testing.T) {
+	t.Parallel()
 	ctx, s := set(t, scene.Config{NoDatabase: true, FileYAML: anyPort})
-	m := listen(t, 0)
+	m := listen(t, s, 0)
 	unsaid(t, s)
 	s.AWS.SetFaults(localstack.Fault{Operation: "imds:*", Drop: true})
 	w := work(t, ctx, s)

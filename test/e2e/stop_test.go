@@ -57,13 +57,18 @@ func called(s *scene.Scene, operation string, state string) int {
 // Wherever a stop finds the worker, it takes no longer than the worker says:
 // beside a queue, and an AWS, that does not answer.
 func TestStopTakesNoLongerThanItSays(t *testing.T) {
-	ctx, s := set(t, scene.Config{NoDatabase: true, PlanYAML: "max_hold: 20s"})
+	t.Parallel()
+	bare := scene.Config{NoDatabase: true, PlanYAML: "max_hold: 20s"}
 	t.Run("idle", func(t *testing.T) {
+		t.Parallel()
+		ctx, s := set(t, bare)
 		w := started(t, ctx, s)
 		await(t, ctx, "a poll", func() bool { return called(s, "sqs:ReceiveMessage", "waiting") > 0 })
 		stopped(t, ctx, w)
 	})
 	t.Run("the queue hangs", func(t *testing.T) {
+		t.Parallel()
+		ctx, s := set(t, bare)
 		s.AWS.SetFaults(localstack.Fault{Operation: "sqs:ReceiveMessage", Hang: true}, localstack.Fault{Operation: "sqs:GetQueueAttributes", Hang: true})
 		defer s.AWS.SetFaults()
 		w := started(t, ctx, s)
@@ -71,6 +76,8 @@ func TestStopTakesNoLongerThanItSays(t *testing.T) {
 		stopped(t, ctx, w)
 	})
 	t.Run("nothing AWS answers, and results wait", func(t *testing.T) {
+		t.Parallel()
+		ctx, s := set(t, bare)
 		s.AWS.SetFaults(localstack.Fault{Operation: "sns:Publish", Hang: true}, localstack.Fault{Operation: "sqs:DeleteMessage", Hang: true},
 			localstack.Fault{Operation: "ec2:CreateTags", Hang: true}, localstack.Fault{Operation: "sqs:ChangeMessageVisibility", Skip: 1, Hang: true})
 		defer s.AWS.SetFaults()
@@ -126,6 +133,7 @@ func TestStopOfARequest(t *testing.T) {
 
 // Exit code 130 says that a run by hand was interrupted before anything was held.
 func TestInterruptedByHand(t *testing.T) {
+	t.Parallel()
 	ctx, s := set(t, scene.Config{MySQLYAML: "lock_tries: 1000\nlock_timeout: 100ms\nlock_sleep: 100ms"})
 	if _, err := s.Server.DB().ExecContext(ctx, "CREATE DATABASE IF NOT EXISTS mine"); err != nil {
 		t.Fatal(err)

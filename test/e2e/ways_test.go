@@ -222,6 +222,7 @@ func checkTags(t *testing.T, ctx context.Context, s *scene.Scene, r *messages.Re
 
 // A message that comes back after it was deleted leads to the same result once more, and to no second set.
 func TestDeletedMessageComesBack(t *testing.T) {
+	t.Parallel()
 	ctx, s := set(t, scene.Config{})
 	work(t, ctx, s)
 	id := send(t, ctx, s, `{}`)

@@ -97,6 +97,8 @@ type Scene struct {
 	Load       *rig.Load
 
 	QueueURL, DeadLetterURL, ResultsURL, TopicARN string
+	// Env is further environment of the programs that are started from now on.
+	Env []string
 	// ConfigPath is the worker's file, DefaultsFile the database's credentials,
 	// RuntimeDir the worker's runtime_dir.
 	ConfigPath, DefaultsFile, RuntimeDir string
@@ -354,7 +356,7 @@ func indent(text, by string) string {
 // Command is the program under test with the scene's AWS in its environment.
 func (s *Scene) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, s.Config.Stillpoint, args...)
-	cmd.Env = append(os.Environ(), s.AWS.Env()...)
+	cmd.Env = slices.Concat(os.Environ(), s.AWS.Env(), s.Env)
 	if s.Config.Role != "" {
 		cmd.Env = slices.DeleteFunc(cmd.Env, func(v string) bool {
 			return strings.HasPrefix(v, "AWS_ACCESS_KEY_ID=") || strings.HasPrefix(v, "AWS_SECRET_ACCESS_KEY=") || strings.HasPrefix(v, "AWS_SESSION_TOKEN=")

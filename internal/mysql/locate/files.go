@@ -50,8 +50,8 @@ func (p *Process) Files() ([]File, error) {
 		switch {
 		case err != nil: // a mount that is in no table: its device number must do
 			var st unix.Stat_t
-			if unix.Stat(p.proc("fd", fd), &st) != nil {
-				return true
+			if unix.Stat(p.proc("fd", fd), &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+				return true // such as the /dev/null that a server was started with, outside of its namespace
 			}
 			if system, err = p.fileSystem("", st.Dev); err != nil {
 				failed = err
