@@ -119,6 +119,9 @@ func (s *Session) take(ctx context.Context) error {
 	if err := s.letGo(ctx, nil); err != nil {
 		return err
 	}
+	if !s.a.alive() { // it was ended for that; the next try opens another
+		return errWithdrawn
+	}
 	s.pick(methodFTWRL, tables.doubt(), tables)
 	// Ready has looked for what would block the backup lock, and not for what
 	// would block this one.

@@ -295,9 +295,10 @@ func (s *testServer) stalls(tb testing.TB, statement string) func() time.Duratio
 	c := s.root(tb)
 	s.mustRun(tb, c, "SET SESSION sql_log_bin = 0") // its commits wait for no replica
 	ctx, cancel := context.WithCancel(tb.Context())
-	done := make(chan time.Duration, 1)
+	done := make(chan struct{})
+	var longest time.Duration
 	go func() {
-		var longest time.Duration
+		defer close(done)
 		for ctx.Err() == nil {
 			start := time.Now()
 			if c.exec(context.Background(), statement) != nil {
@@ -305,12 +306,14 @@ func (s *testServer) stalls(tb testing.TB, statement string) func() time.Duratio
 			}
 			longest = max(longest, time.Since(start))
 		}
-		done <- longest
 	}()
-	return func() time.Duration {
+	stop := func() time.Duration {
 		cancel()
-		return <-done
+		<-done
+		return longest
 	}
+	tb.Cleanup(func() { stop() }) // before the connection is dropped, which it uses
+	return stop
 }
 
 // semiSync makes a session's commit wait for a replica that does not come.
