@@ -51,27 +51,6 @@ var (
 		release: []string{"UNLOCK BINLOG", "UNLOCK TABLES"}}
 )
 
-// The versions that brought the backup locks.
-const (
-	versionStage    = 100401 // MariaDB 10.4.1
-	versionInstance = 80011  // the first MySQL 8.0 for production
-	versionNoBinlog = 80000  // Percona Server 8.0 has no LOCK BINLOG FOR BACKUP any more
-)
-
-// backupMethod is the server's backup lock; false where it has none.
-func (s server) backupMethod() (method, bool) {
-	switch {
-	case s.mariadb():
-		return methodStage, s.number >= versionStage
-	case s.backupLocks && s.number < versionNoBinlog:
-		return methodTablesBinlog, true
-	case s.backupLocks:
-		return methodTables, true
-	default:
-		return methodInstance, s.number >= versionInstance
-	}
-}
-
 // bounded adds, on MariaDB, the server's own bound for the whole statement, to
 // the millisecond (error 1969 [facts, "Bounding the wait"]), a margin behind
 // ours. MySQL has none for anything but SELECT.
