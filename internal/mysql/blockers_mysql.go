@@ -27,7 +27,7 @@ func (s *Session) tableUsers(ctx context.Context) ([]blocker, error) {
 
 // definers reads what LOCK INSTANCE FOR BACKUP waits for: DDL and account
 // management, which hold the backup lock with the intention to change what it
-// protects (TestWhatEachLockWaitsFor).
+// protects (TestLockModes).
 func (s *Session) definers(ctx context.Context) ([]blocker, error) {
 	if !s.server.mdl {
 		return nil, nil // only DDL can be held up by the try, and for no longer than lock_timeout

@@ -28,7 +28,7 @@ func (m method) surveyed() bool {
 // the binlog whatever the version; without a list of tables it takes the global
 // read lock, on every table and engine, and stops commits.
 //
-// What each waits for is measured: TestWhatEachLockWaitsFor. What each is worth
+// What each waits for is measured: TestLockModes. What each is worth
 // stands in snapshot's table of claims.
 var (
 	methodFTWRL = method{kind: snapshot.LockFTWRL,

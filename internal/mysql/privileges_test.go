@@ -98,7 +98,7 @@ func everyPrivilegeIsNeeded(t *testing.T, srv *testServer) {
 			srv.another(t, root, grantStatements(without, anotherUser)...)
 			statement := grantStatements(list[i:i+1], anotherUser)[0]
 			err := check(t, plan)
-			if p.optional() { // what becomes of the plan without it: TestAuto, TestBackupLockWithDoubts
+			if p.optional() { // what becomes of the plan without it: TestLockModes
 				if err != nil {
 					t.Errorf("%s: %v", what, err)
 				}
