@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -211,4 +213,37 @@ func TestVerifyWithoutInstrumentation(t *testing.T) {
 	if err := s.Verify(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// A statement that is no text must not keep the list of what runs from being
+// read: not before performance_schema is known to be there, and not without it.
+func TestStatementsThatAreNoText(t *testing.T) {
+	each(t, func(t *testing.T, srv *testServer) {
+		root, c := srv.root(t), srv.root(t)
+		for _, statement := range []string{"SELECT SLEEP(60), '\x81\x90M\xab' FROM t.a", "UPDATE t.a SET v = SLEEP(60) + LENGTH('\xb8\xee\x95')"} {
+			done := make(chan error, 1)
+			go func() { done <- c.execUnbounded(statement) }()
+			id := strconv.FormatUint(c.id, 10)
+			for running := false; !running; {
+				rows, err := root.query(t.Context(), "SHOW PROCESSLIST")
+				if err != nil {
+					t.Fatal(err)
+				}
+				running = slices.ContainsFunc(rows, func(r row) bool { return r["id"] == id && r["state"] == "User sleep" })
+			}
+			s := srv.connect(t, nil)
+			for _, perf := range []bool{s.server.perf, false} {
+				s.server.perf = perf
+				list, err := s.blockers(t.Context(), 0)
+				if blocks := strings.HasPrefix(statement, "UPDATE") || srv.flavor == flavorMySQL; err != nil || blocks != (len(list) == 1 && list[0].id == c.id) {
+					t.Errorf("performance_schema %v, %q: %v, %v", perf, statement, list, err)
+				}
+				if _, there, err := s.command(t.Context()); err != nil || !there {
+					t.Errorf("performance_schema %v, %q: our own session is not found: %v", perf, statement, err)
+				}
+			}
+			srv.mustRun(t, root, "KILL QUERY "+id)
+			<-done //nolint:errcheck // that it has ended is all that matters
+		}
+	})
 }
