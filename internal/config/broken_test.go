@@ -149,6 +149,7 @@ func TestBrokenFiles(t *testing.T) {
 		{mysql, "      preliminary_flush: maybe", 7, "must be auto or always or never"},
 		{mysql, "      long_queries: ignore", 7, "long_queries must be wait or fail or kill"},
 		{mysql, "      kill_after: 0s", 7, "kill_after must be more than 0s"},
+		{mysql, "      long_query_after: 0s", 7, "long_query_after must be more than 0s"},
 		{mysql, "      kill_max_rows: -1", 7, "kill_max_rows must be 0 or more"},
 		{mysql, "      log_statements: x", 7, "log_statements must be true or false"},
 		{mysql, "      lock_tries: 0", 7, "lock_tries must be 1 or more"},

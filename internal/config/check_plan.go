@@ -210,7 +210,7 @@ func (m *MySQL) check(found *findings, w where) {
 		found.add(w.to("lock_tries"), "must be 1 or more, not %d", m.LockTries)
 	}
 	notNegative(found, w.to("lock_sleep"), m.LockSleep)
-	notNegative(found, w.to("long_query_after"), m.LongQueryAfter)
+	positive(found, w.to("long_query_after"), m.LongQueryAfter)
 	positive(found, w.to("kill_after"), m.KillAfter)
 	if m.KillMaxRows < 0 {
 		found.add(w.to("kill_max_rows"), "must be 0 or more, not %d", m.KillMaxRows)

@@ -7,7 +7,7 @@ import (
 
 // proveStage has MariaDB say in which stage of a backup A is: that it cannot
 // enter the last one again is what it answers in it, and nothing else does
-// (TestVerifySeesThatTheLockIsGone).
+// (TestLockModes).
 func (s *Session) proveStage(ctx context.Context) error {
 	last := methodStage.steps[len(methodStage.steps)-1]
 	err := s.a.exec(ctx, s.bounded(last, maxStatementMargin))

@@ -130,6 +130,9 @@ func (s *Session) blockers(ctx context.Context, age time.Duration) ([]blocker, e
 		list, err = s.mariadbBlockers(ctx)
 	case s.server.perf:
 		list, err = s.tableUsers(ctx)
+		if err == nil && !s.server.listed {
+			list, err = s.withProcesses(ctx, list)
+		}
 	default:
 		// Without performance_schema nobody says which statements use a table, and
 		// on MySQL those that read block as well.

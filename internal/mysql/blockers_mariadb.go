@@ -11,11 +11,15 @@ import (
 // (PROCESS_LIST_INFO_WIDTH); of a longer one the end is unknown.
 const maxInfo = 65535
 
-// notOfUsers leaves out of a processlist what is no statement of a user: the event
+// usersOfNobody and commandsOfNobody are what in a process list is no statement of a user: the event
 // scheduler, and what sends binlogs to replicas or fetches them. Their times are not those of a
 // statement, and they are never the answer to "what is in the way" (mydumper issue 236).
-const notOfUsers = `USER NOT IN ('event_scheduler', 'unauthenticated user')
-	AND COMMAND NOT IN ('Daemon', 'Binlog Dump', 'Binlog Dump GTID', 'Slave_IO')`
+var (
+	usersOfNobody    = []string{"event_scheduler", "unauthenticated user"}
+	commandsOfNobody = []string{"Daemon", "Binlog Dump", "Binlog Dump GTID", "Slave_IO"}
+)
+
+var notOfUsers = "USER NOT IN ('" + strings.Join(usersOfNobody, "', '") + "') AND COMMAND NOT IN ('" + strings.Join(commandsOfNobody, "', '") + "')"
 
 // backupModes are the metadata locks that FTWRL waits for on MariaDB. Those of BACKUP STAGE,
 // BACKUP LOCK and another's FTWRL are not among them: it was granted beside each (TestWhatBlocks).
@@ -43,7 +47,8 @@ func (s *Session) heldLocks() string {
 // reader counts as a blocker, see reads.
 func (s *Session) mariadbBlockers(ctx context.Context) ([]blocker, error) {
 	held, from, which := s.heldLocks(), "", "NULL AS holds"
-	where := "p.INFO IS NOT NULL AND p.COMMAND <> 'Sleep'"
+	// An applier shows no statement while it applies rows.
+	where := "(p.INFO IS NOT NULL AND p.COMMAND <> 'Sleep' OR p.STATE LIKE '%rows_log_event%')"
 	if held != "" {
 		from, which = "JOIN ("+held+") h ON h.thread_id = p.ID", "h.holds AS holds"
 		where = "1 = 1"

@@ -1,8 +1,11 @@
 package mysql
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 )
 
 // tableUsers reads who holds what on MySQL [facts, "Finding blockers"], which is
@@ -26,7 +29,7 @@ func (s *Session) tableUsers(ctx context.Context) ([]blocker, error) {
 
 // definers reads what LOCK INSTANCE FOR BACKUP waits for: DDL and account
 // management, which hold the backup lock with the intention to change what it
-// protects (TestWhatEachLockWaitsFor).
+// protects (TestLockModes).
 func (s *Session) definers(ctx context.Context) ([]blocker, error) {
 	if !s.server.mdl {
 		return nil, nil // only DDL can be held up by the try, and for no longer than lock_timeout
@@ -84,17 +87,38 @@ func (s *Session) mysqlBehind(ctx context.Context, list []blocker) error {
 	return nil
 }
 
+// withProcesses adds what runs and is not in the list, for a performance_schema
+// that does not show all that is in use.
+func (s *Session) withProcesses(ctx context.Context, list []blocker) ([]blocker, error) {
+	running, err := s.mysqlProcesses(ctx)
+	for _, b := range running {
+		if !slices.ContainsFunc(list, func(o blocker) bool { return o.id == b.id }) {
+			list = append(list, b)
+		}
+	}
+	return list, err
+}
+
 // mysqlProcesses is what is left on a MySQL without performance_schema: what runs.
 func (s *Session) mysqlProcesses(ctx context.Context) ([]blocker, error) {
-	rows, err := s.b.query(ctx, fmt.Sprintf(`SELECT ID AS id, USER AS user, COMMAND AS command, TIME * 1000 AS ms, STATE AS state,
-		INFO AS info, USER = 'system user' AS applier
-		FROM information_schema.PROCESSLIST WHERE INFO IS NOT NULL AND ID NOT IN (%d, %d) AND `+notOfUsers+` ORDER BY 4 DESC`, s.a.id, s.b.id))
+	rows, err := s.showProcesses(ctx)
 	if err != nil {
 		return nil, s.statementError(s.b, "read the processes of", err)
 	}
-	list := make([]blocker, 0, len(rows))
+	var list []blocker
 	for _, r := range rows {
-		list = append(list, toBlocker(r))
+		if _, runs := r["info"]; !runs || slices.Contains(usersOfNobody, r["user"]) || slices.Contains(commandsOfNobody, r["command"]) {
+			continue
+		}
+		seconds, _ := strconv.ParseFloat(r["time"], 64)
+		r["ms"] = strconv.FormatFloat(seconds*1000, 'f', 0, 64)
+		if r["user"] == "system user" {
+			r["applier"] = "1"
+		}
+		if b := toBlocker(r); b.id != s.a.id && b.id != s.b.id {
+			list = append(list, b)
+		}
 	}
+	slices.SortStableFunc(list, func(a, b blocker) int { return cmp.Compare(b.age, a.age) })
 	return list, nil
 }

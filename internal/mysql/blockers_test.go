@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -169,4 +171,79 @@ func withPlugin(tb testing.TB, name string) []string {
 	}
 	tb.Skipf("MariaDB's plugin %s is not here", name)
 	return nil
+}
+
+// Where performance_schema shows only a part of what is in use, a request behind
+// a reader would leave its tables flush-pending: then whatever runs is in the way.
+func TestHolesInPerformanceSchema(t *testing.T) {
+	srv := startMySQL(t)
+	defer srv.busy(t, "SELECT SLEEP(60) FROM t.a")()
+	for _, hole := range []string{
+		"UPDATE performance_schema.setup_instruments SET ENABLED = '%s' WHERE NAME = 'wait/lock/table/sql/handler'",
+		"UPDATE performance_schema.setup_instruments SET ENABLED = '%s' WHERE NAME = 'wait/lock/metadata/sql/mdl'",
+		"UPDATE performance_schema.setup_consumers SET ENABLED = '%s' WHERE NAME = 'global_instrumentation'",
+		"UPDATE performance_schema.setup_objects SET ENABLED = '%s' WHERE OBJECT_TYPE = 'TABLE' AND OBJECT_SCHEMA = '%%'",
+	} {
+		turn := func(to string) { srv.mustExec(t, strings.ReplaceAll(strings.Replace(hole, "'%s'", to, 1), "%%", "%")) }
+		turn("'NO'")
+		// Opened anew by what runs now.
+		stop := srv.busy(t, "SELECT SLEEP(60) FROM t.w RIGHT JOIN t.a ON TRUE")
+		s := srv.connect(t, nil)
+		list, err := s.blockers(t.Context(), 0)
+		if err != nil || len(list) != 2 {
+			t.Errorf("%s: of two statements there are %v, %v", hole, list, err)
+		}
+		stop()
+		_ = s.Close()
+		turn("'YES'")
+	}
+	if s := srv.connect(t, nil); !s.server.listed {
+		t.Error("nothing is turned off any more, and the lists are not believed")
+	}
+}
+
+// The lock is not proved by a list that is not kept, and not refuted either.
+func TestVerifyWithoutInstrumentation(t *testing.T) {
+	srv := startMySQL(t)
+	srv.mustExec(t, "UPDATE performance_schema.setup_consumers SET ENABLED = 'NO' WHERE NAME = 'global_instrumentation'")
+	s := srv.connect(t, nil)
+	if err := s.Lock(t.Context(), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Verify(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A statement that is no text must not keep the list of what runs from being
+// read: not before performance_schema is known to be there, and not without it.
+func TestStatementsThatAreNoText(t *testing.T) {
+	each(t, func(t *testing.T, srv *testServer) {
+		root, c := srv.root(t), srv.root(t)
+		for _, statement := range []string{"SELECT SLEEP(60), '\x81\x90M\xab' FROM t.a", "UPDATE t.a SET v = SLEEP(60) + LENGTH('\xb8\xee\x95')"} {
+			done := make(chan error, 1)
+			go func() { done <- c.execUnbounded(statement) }()
+			id := strconv.FormatUint(c.id, 10)
+			for running := false; !running; {
+				rows, err := root.query(t.Context(), "SHOW PROCESSLIST")
+				if err != nil {
+					t.Fatal(err)
+				}
+				running = slices.ContainsFunc(rows, func(r row) bool { return r["id"] == id && r["state"] == "User sleep" })
+			}
+			s := srv.connect(t, nil)
+			for _, perf := range []bool{s.server.perf, false} {
+				s.server.perf = perf
+				list, err := s.blockers(t.Context(), 0)
+				if blocks := strings.HasPrefix(statement, "UPDATE") || srv.flavor == flavorMySQL; err != nil || blocks != (len(list) == 1 && list[0].id == c.id) {
+					t.Errorf("performance_schema %v, %q: %v, %v", perf, statement, list, err)
+				}
+				if _, there, err := s.command(t.Context()); err != nil || !there {
+					t.Errorf("performance_schema %v, %q: our own session is not found: %v", perf, statement, err)
+				}
+			}
+			srv.mustRun(t, root, "KILL QUERY "+id)
+			<-done //nolint:errcheck // that it has ended is all that matters
+		}
+	})
 }

@@ -51,9 +51,11 @@ type conn struct {
 // row is one row by lower-case column name; NULL is left out.
 type row map[string]string
 
-// setSession frees a session of a site's own limits. Each family runs the
-// comment that is meant for it alone (MariaDB leaves out those from 50700 to 99999).
-const setSession = "SET SESSION autocommit = 1, wait_timeout = %d /*M!100101 , max_statement_time = 0 */ /*!50708 , max_execution_time = 0 */"
+// setSession frees a session of a site's own limits and dialect: with ANSI_QUOTES
+// MySQL's SHOW GRANTS quotes differently, and sql_select_limit would cut short what
+// is looked at (TestSitesOwnDefaults). Each family runs the comment that is meant
+// for it alone (MariaDB leaves out those from 50700 to 99999).
+const setSession = "SET SESSION autocommit = 1, sql_mode = '', sql_select_limit = 18446744073709551615, sql_big_selects = 1, wait_timeout = %d /*M!100101 , max_statement_time = 0 */ /*!50708 , max_execution_time = 0 */"
 
 // open connects once. The session does not share the server's defaults where
 // those could open a transaction, end a statement, or end it while it waits its turn.

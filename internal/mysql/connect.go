@@ -80,6 +80,8 @@ type server struct {
 	perf bool
 	// mdl says that performance_schema.metadata_locks is filled (MySQL).
 	mdl bool
+	// listed says that performance_schema shows whatever is in use (MySQL).
+	listed bool
 	// backupLocks says that the server knows LOCK TABLES FOR BACKUP (Percona).
 	backupLocks bool
 	// mdlInfo says that the plugin metadata_lock_info is loaded, mdlPerf that
@@ -146,6 +148,7 @@ func (s *Session) Server() messages.MySQL {
 // revive makes sure, by asking, that both connections answer, and opens again
 // what does not. It is called outside the window only.
 func (s *Session) revive(ctx context.Context) error {
+	opened := false
 	for _, c := range []**conn{&s.b, &s.a} {
 		if (*c).alive() && (*c).exec(ctx, "DO 0") == nil {
 			continue
@@ -155,7 +158,31 @@ func (s *Session) revive(ctx context.Context) error {
 		if err != nil {
 			return s.target.connectError(ctx, err)
 		}
-		*c = fresh
+		*c, opened = fresh, true
+	}
+	if !opened {
+		return nil
+	}
+	return s.oneServer(ctx)
+}
+
+// oneServer refuses connections that lead to different servers, as through a
+// proxy that balances: what the watcher would kill by A's id were someone else's session.
+func (s *Session) oneServer(ctx context.Context) error {
+	var names [2]string
+	for i, c := range []*conn{s.a, s.b} {
+		rows, err := c.query(ctx, "SELECT CONCAT_WS(' ', @@global.hostname, @@global.port, @@global.socket, @@global.datadir, @@global.pid_file, @@global.server_id) AS name")
+		if err != nil || len(rows) != 1 {
+			return s.statementError(c, "ask", errors.Join(err, errors.New("it does not say which server it is")))
+		}
+		names[i] = rows[0]["name"]
+	}
+	_, there, err := s.command(ctx)
+	switch {
+	case err != nil:
+		return s.statementError(s.b, "read the processes of", err)
+	case !there || names[0] != names[1]:
+		return s.target.refused("leads one connection to one server and the next to another, as a proxy does that balances: connect to the server itself", nil)
 	}
 	return nil
 }
@@ -204,6 +231,27 @@ func (s *Session) learnPerformance(ctx context.Context) error {
 		return s.statementError(s.b, "read the performance_schema of", err)
 	}
 	s.server.mdl = len(rows) == 1 && rows[0]["enabled"] == "YES"
+	// A part of this can be turned off or be too small, and the lists of what is in
+	// use then have holes that do not show.
+	rows, err = s.b.query(ctx, `SELECT
+		(SELECT COUNT(*) FROM performance_schema.setup_consumers WHERE NAME = 'global_instrumentation' AND ENABLED = 'YES') AS kept,
+		(SELECT COUNT(*) FROM performance_schema.setup_instruments WHERE NAME = 'wait/lock/table/sql/handler' AND ENABLED = 'YES') AS handles,
+		(SELECT COUNT(*) FROM performance_schema.setup_objects WHERE OBJECT_TYPE = 'TABLE' AND OBJECT_SCHEMA = '%' AND OBJECT_NAME = '%' AND ENABLED = 'YES') AS objects,
+		(SELECT COUNT(*) FROM performance_schema.setup_objects WHERE OBJECT_TYPE = 'TABLE' AND ENABLED = 'NO'
+			AND OBJECT_SCHEMA NOT IN ('mysql', 'performance_schema', 'information_schema')) AS hidden,
+		(SELECT COUNT(*) FROM performance_schema.global_status WHERE VARIABLE_VALUE <> '0' AND VARIABLE_NAME IN ('Performance_schema_metadata_lock_lost',
+			'Performance_schema_table_handles_lost', 'Performance_schema_table_instances_lost', 'Performance_schema_thread_instances_lost')) AS lost`)
+	switch {
+	case isDenied(err): // privileges on single tables of it
+		return nil
+	case err != nil:
+		return s.statementError(s.b, "read the performance_schema of", err)
+	case len(rows) != 1:
+		return nil
+	}
+	r := rows[0]
+	s.server.mdl = s.server.mdl && r["kept"] == "1"
+	s.server.listed = s.server.mdl && r["handles"] == "1" && r["objects"] == "1" && r["hidden"] == "0" && r["lost"] == "0"
 	return nil
 }
 

@@ -3,11 +3,13 @@ package mysql
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -175,5 +177,77 @@ func TestDriverIsSilent(t *testing.T) {
 	}
 	if _, silent := cfg.Logger.(*driver.NopLogger); !silent {
 		t.Errorf("the driver logs to a %T", cfg.Logger)
+	}
+}
+
+// What a site has set for everyone's sessions does not change what we see: quotes
+// in the list of privileges, and how many rows of a list are sent.
+func TestSitesOwnDefaults(t *testing.T) {
+	each(t, func(t *testing.T, srv *testServer) {
+		srv.mustExec(t, "SET GLOBAL sql_select_limit = 1")
+		for _, lock := range []Lock{LockFTWRL, LockAuto} {
+			s := srv.connect(t, func(c *Config) { c.Lock, c.EverythingFrozen = lock, true })
+			one, two := srv.busy(t, "INSERT INTO t.w (v) SELECT SLEEP(20) FROM t.a"), srv.busy(t, "INSERT INTO t.w (v) SELECT SLEEP(21) FROM t.a")
+			s.method = methodFTWRL
+			var list []blocker
+			var err error
+			for end := time.Now().Add(5 * time.Second); err == nil && len(list) < 2 && time.Now().Before(end); pause(t.Context(), lookEvery) {
+				list, err = s.blockers(t.Context(), 0)
+			}
+			if err != nil || len(list) != 2 {
+				t.Errorf("%s: of two statements there are %v, %v", lock, list, err)
+			}
+			one()
+			two()
+			if err := s.Lock(t.Context(), time.Minute); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Verify(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if err := s.Unlock(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	}, "--sql-mode=ANSI")
+}
+
+// Connections that lead to two servers are refused: what is killed by its number on
+// the one would be someone else's session on the other.
+func TestTwoServersBehindOneAddress(t *testing.T) {
+	backends := []string{startServer(t).socket, startServer(t).socket}
+	l, err := net.Listen("unix", filepath.Join(filepath.Dir(backends[0]), "p"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n atomic.Int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			to, err := net.Dial("unix", backends[n.Add(1)%2])
+			if err != nil {
+				_ = c.Close()
+				continue
+			}
+			go func() { _, _ = io.Copy(to, c); _ = to.Close() }()
+			go func() { _, _ = io.Copy(c, to); _ = c.Close() }()
+		}
+	}()
+	t.Cleanup(func() { _ = l.Close(); <-done })
+	d, err := New(Config{Socket: l.Addr().String(), User: testUser, Password: testPassword, TrustLocation: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := d.Connect(t.Context())
+	if refused, ok := errorAs[*snapshot.RefusedError](err); !ok || !strings.Contains(refused.Error(), "leads one connection to one server") {
+		t.Errorf("Connect says %v", err)
+	}
+	if s != nil {
+		_ = s.Close()
 	}
 }

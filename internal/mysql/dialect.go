@@ -26,10 +26,10 @@ type dialect struct {
 	// source is where it stands: the server that was run, or a page.
 	source string
 	vocabulary
-	// backupLock and backupUnlock are nil where the server has no backup lock.
-	backupLock, backupUnlock []string
-	// tablesForBackup says that there is Percona's LOCK TABLES FOR BACKUP.
-	tablesForBackup bool
+	// backup is the server's backup lock; nil where it has none.
+	backup *method
+	// tables is Percona's own, where the server says that it has it (have_backup_locks); else nil.
+	tables *method
 }
 
 // vocabulary is what a server calls things. Columns are read by name, in lower
@@ -114,10 +114,6 @@ var (
 	mariaDB = []string{flavorMariaDB}
 	mySQL   = []string{flavorMySQL}
 	percona = []string{flavorPercona}
-
-	lockInstance, unlockInstance = []string{"LOCK INSTANCE FOR BACKUP"}, []string{"UNLOCK INSTANCE"}
-	lockStages                   = []string{"BACKUP STAGE START", "BACKUP STAGE FLUSH", "BACKUP STAGE BLOCK_DDL", "BACKUP STAGE BLOCK_COMMIT"}
-	unlockStages                 = []string{"BACKUP STAGE END"}
 )
 
 const (
@@ -129,28 +125,41 @@ const (
 // dialects is the choice of statements by flavor and version, of each flavor the
 // newest first. A server older than all rows of its flavor gets the oldest one.
 var dialects = []dialect{
-	{mariaDB, 120000, evidenceRead, mariaDocs + "show-replica-status, " + mariaDocs + "backup-stage", wordsMariaDB, lockStages, unlockStages, false},
-	{mariaDB, 110000, evidenceByHand, "MariaDB 11.8.9, Debian sid's", wordsMariaDB, lockStages, unlockStages, false},
-	{mariaDB, 101100, evidenceRun, "MariaDB 10.11, Debian bookworm's", wordsMariaDB, lockStages, unlockStages, false},
-	{mariaDB, 100600, evidenceRead, mariaDocs + "show-replica-status, " + mariaDocs + "backup-stage", wordsMariaDB, lockStages, unlockStages, false},
-	{mariaDB, 100401, evidenceRead, mariaDocs + "backup-stage (since 10.4.1)", wordsMariaDB, lockStages, unlockStages, false},
-	{mariaDB, 0, evidenceRead, mariaDocs + "backup-stage (not before 10.4.1)", wordsMariaDB, nil, nil, false},
+	{mariaDB, 120000, evidenceRead, mariaDocs + "show-replica-status, " + mariaDocs + "backup-stage", wordsMariaDB, &methodStage, nil},
+	{mariaDB, 110000, evidenceByHand, "MariaDB 11.8.9, Debian sid's", wordsMariaDB, &methodStage, nil},
+	{mariaDB, 101100, evidenceRun, "MariaDB 10.11, Debian bookworm's", wordsMariaDB, &methodStage, nil},
+	{mariaDB, 100600, evidenceRead, mariaDocs + "show-replica-status, " + mariaDocs + "backup-stage", wordsMariaDB, &methodStage, nil},
+	{mariaDB, 100401, evidenceRead, mariaDocs + "backup-stage (since 10.4.1)", wordsMariaDB, &methodStage, nil},
+	{mariaDB, 0, evidenceRead, mariaDocs + "backup-stage (not before 10.4.1)", wordsMariaDB, nil, nil},
 
-	{mySQL, 90000, evidenceRun, "MySQL 9.7, Debian sid's", words80200, lockInstance, unlockInstance, false},
-	{mySQL, 80200, evidenceRead, mysqlDocs + "8.4/en/show-binary-log-status.html (since 8.2.0)", words80200, lockInstance, unlockInstance, false},
-	{mySQL, 80026, evidenceRead, mysqlDocs + "8.0/en/replication-options-replica.html (replica_... since 8.0.26)", words80026, lockInstance, unlockInstance, false},
-	{mySQL, 80023, evidenceRead, mysqlDocs + "8.0/en/change-replication-source-to.html (since 8.0.23)", words80023, lockInstance, unlockInstance, false},
-	{mySQL, 80022, evidenceRead, mysqlDocs + "8.0/en/show-replica-status.html (since 8.0.22)", words80022, lockInstance, unlockInstance, false},
-	{mySQL, 80000, evidenceRead, mysqlDocs + "8.0/en/show-slave-status.html", words80000, lockInstance, unlockInstance, false},
-	{mySQL, 0, evidenceRead, mysqlDocs + "5.7/en/show-slave-status.html", words80000, nil, nil, false},
+	{mySQL, 90000, evidenceRun, "MySQL 9.7, Debian sid's", words80200, &methodInstance, nil},
+	{mySQL, 80200, evidenceRead, mysqlDocs + "8.4/en/show-binary-log-status.html (since 8.2.0)", words80200, &methodInstance, nil},
+	{mySQL, 80026, evidenceRead, mysqlDocs + "8.0/en/replication-options-replica.html (replica_... since 8.0.26)", words80026, &methodInstance, nil},
+	{mySQL, 80023, evidenceRead, mysqlDocs + "8.0/en/change-replication-source-to.html (since 8.0.23)", words80023, &methodInstance, nil},
+	{mySQL, 80022, evidenceRead, mysqlDocs + "8.0/en/show-replica-status.html (since 8.0.22)", words80022, &methodInstance, nil},
+	{mySQL, 80011, evidenceRead, mysqlDocs + "8.0/en/show-slave-status.html", words80000, &methodInstance, nil},
+	{mySQL, 0, evidenceRead, mysqlDocs + "5.7/en/show-slave-status.html", words80000, nil, nil},
 
 	// Percona's follows MySQL's versions, and has its own lock beside.
-	{percona, 80200, evidenceRead, perconaDocs + "8.4/backup-locks.html", words80200, lockInstance, unlockInstance, true},
-	{percona, 80026, evidenceRead, perconaDocs + "8.0/backup-locks.html", words80026, lockInstance, unlockInstance, true},
-	{percona, 80023, evidenceRead, perconaDocs + "8.0/backup-locks.html", words80023, lockInstance, unlockInstance, true},
-	{percona, 80022, evidenceRead, perconaDocs + "8.0/backup-locks.html", words80022, lockInstance, unlockInstance, true},
-	{percona, 80000, evidenceRead, perconaDocs + "8.0/backup-locks.html", words80000, lockInstance, unlockInstance, true},
-	{percona, 0, evidenceRead, perconaDocs + "5.7/management/backup_locks.html", words80000, nil, nil, true},
+	{percona, 80200, evidenceRead, perconaDocs + "8.4/backup-locks.html", words80200, &methodInstance, &methodTables},
+	{percona, 80026, evidenceRead, perconaDocs + "8.0/backup-locks.html", words80026, &methodInstance, &methodTables},
+	{percona, 80023, evidenceRead, perconaDocs + "8.0/backup-locks.html", words80023, &methodInstance, &methodTables},
+	{percona, 80022, evidenceRead, perconaDocs + "8.0/backup-locks.html", words80022, &methodInstance, &methodTables},
+	{percona, 80011, evidenceRead, perconaDocs + "8.0/backup-locks.html", words80000, &methodInstance, &methodTables},
+	{percona, 0, evidenceRead, perconaDocs + "5.7/management/backup_locks.html", words80000, nil, &methodTablesBinlog},
+}
+
+// backupMethod is the server's backup lock; false where it has none.
+func (s server) backupMethod() (method, bool) {
+	d := s.dialect()
+	m := d.backup
+	if s.backupLocks && d.tables != nil {
+		m = d.tables
+	}
+	if m == nil {
+		return method{}, false
+	}
+	return *m, true
 }
 
 // dialect is the row for the server.

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -61,8 +62,8 @@ func TestDialects(t *testing.T) {
 			}
 		}
 		backup := ""
-		if len(d.backupLock) > 0 {
-			backup = d.backupLock[0]
+		if d.backup != nil {
+			backup = d.backup.steps[0]
 		}
 		for _, check := range []struct{ what, got, want string }{
 			{"flavor", s.flavor, c.flavor},
@@ -76,7 +77,7 @@ func TestDialects(t *testing.T) {
 			{"workers", d.parallelWorkers, c.workers},
 			{"change of the source", d.changeSource, c.change},
 			{"backup lock", backup, c.backup},
-			{"Percona's lock", fmt.Sprint(d.tablesForBackup), fmt.Sprint(c.percona)},
+			{"Percona's lock", fmt.Sprint(d.tables != nil), fmt.Sprint(c.percona)},
 		} {
 			if check.got != check.want {
 				t.Errorf("%s %s: %s is %q, want %q", c.flavor, c.version, check.what, check.got, check.want)
@@ -123,7 +124,8 @@ func dialectRuns(t *testing.T, p *pair, s *Session, _ string) {
 		t.Errorf("%s did not start it", d.start(""))
 	}
 	c := p.replica.root(t)
-	for _, statement := range append(append([]string{}, d.backupLock...), d.backupUnlock...) {
+	backup, _ := s.server.backupMethod()
+	for _, statement := range slices.Concat(backup.steps, backup.release) {
 		if err := c.exec(t.Context(), statement); err != nil {
 			t.Errorf("%s: %v", statement, err)
 		}

@@ -10,7 +10,7 @@ import (
 // before anything else is looked at (measured on 10.11: TestHoldIsProved). A
 // session that does not is let begin with one, which is ended at once.
 func (s *Session) proveReadLock(ctx context.Context) error {
-	if s.server.number < versionStage {
+	if _, has := s.server.backupMethod(); !has {
 		return nil // the session that answers is all the proof there is
 	}
 	err := s.a.exec(ctx, "BACKUP STAGE START")

@@ -310,7 +310,7 @@ func TestReplicationIsLeftAlone(t *testing.T) {
 				}
 			}
 			if len(seen) != 1 || !seen[0].applier {
-				t.Fatalf("seen: %s", describe(seen))
+				t.Fatalf("seen: %s, of the replica: %v", describe(seen), p.status(t))
 			}
 			err := s.Lock(t.Context(), 10*time.Second)
 			refused, ok := errorAs[*snapshot.LockNotGrantedError](err)
@@ -324,4 +324,31 @@ func TestReplicationIsLeftAlone(t *testing.T) {
 			p.caughtUp(t)
 		})
 	}
+}
+
+// What began while a long statement was being killed is waited for like what was
+// there at first, however long the killing took.
+func TestYoungAfterKill(t *testing.T) {
+	each(t, func(t *testing.T, srv *testServer) {
+		const young = 600 * time.Millisecond
+		srv.withApp(t)
+		var second *holder
+		s := srv.connect(t, func(c *Config) {
+			c.LongQueries, c.LongQueryAfter, c.KillAfter = LongQueriesKill, young, 700*time.Millisecond
+			c.Killed = func(messages.Statement) {
+				time.Sleep(young + 100*time.Millisecond) // as a rollback can take
+				second = srv.hold(t, "User sleep", longUpdate)
+			}
+		})
+		s.killed = make([]messages.Statement, maxKilled-1) // what comes then is not killed
+		srv.hold(t, "User sleep", longUpdate)
+		time.Sleep(800 * time.Millisecond)
+		err := s.Ready(t.Context(), time.Minute)
+		if no, ok := errorAs[*snapshot.LockNotGrantedError](err); !ok || !no.Waited {
+			t.Errorf("with a statement that is young and stays: %v", err)
+		}
+		if second == nil {
+			t.Fatal("nothing was killed")
+		}
+	})
 }

@@ -199,7 +199,11 @@ func (v variables) systemTablespace() []string {
 // directory: tables with DATA DIRECTORY, general and undo tablespaces. (MariaDB
 // keeps link files in the data directory.)
 func (s *Session) dictionaryParts(ctx context.Context, l *lister) error {
-	rows, err := s.b.query(ctx, "SELECT PATH AS path FROM information_schema.INNODB_DATAFILES WHERE PATH LIKE '/%' OR PATH LIKE '../%'")
+	table := "INNODB_DATAFILES"
+	if s.server.number < 80003 { // read, not run
+		table = "INNODB_SYS_DATAFILES"
+	}
+	rows, err := s.b.query(ctx, "SELECT PATH AS path FROM information_schema."+table+" WHERE PATH LIKE '/%' OR PATH LIKE '../%'")
 	if err != nil {
 		return s.statementError(s.b, "read the tablespaces of", err)
 	}

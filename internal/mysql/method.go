@@ -19,11 +19,16 @@ type method struct {
 	release []string
 }
 
+// surveyed says that the tables are looked at again when the lock is held, see take.
+func (m method) surveyed() bool {
+	return m.kind == snapshot.LockInstance || m.kind == snapshot.LockTables
+}
+
 // The methods. FTWRL is sent as LOCAL, which costs nothing and keeps it out of
 // the binlog whatever the version; without a list of tables it takes the global
 // read lock, on every table and engine, and stops commits.
 //
-// What each waits for is measured: TestWhatEachLockWaitsFor. What each is worth
+// What each waits for is measured: TestLockModes. What each is worth
 // stands in snapshot's table of claims.
 var (
 	methodFTWRL = method{kind: snapshot.LockFTWRL,
@@ -45,27 +50,6 @@ var (
 		steps:   []string{"LOCK TABLES FOR BACKUP", "LOCK BINLOG FOR BACKUP"},
 		release: []string{"UNLOCK BINLOG", "UNLOCK TABLES"}}
 )
-
-// The versions that brought the backup locks.
-const (
-	versionStage    = 100401 // MariaDB 10.4.1
-	versionInstance = 80011  // the first MySQL 8.0 for production
-	versionNoBinlog = 80000  // Percona Server 8.0 has no LOCK BINLOG FOR BACKUP any more
-)
-
-// backupMethod is the server's backup lock; false where it has none.
-func (s server) backupMethod() (method, bool) {
-	switch {
-	case s.mariadb():
-		return methodStage, s.number >= versionStage
-	case s.backupLocks && s.number < versionNoBinlog:
-		return methodTablesBinlog, true
-	case s.backupLocks:
-		return methodTables, true
-	default:
-		return methodInstance, s.number >= versionInstance
-	}
-}
 
 // bounded adds, on MariaDB, the server's own bound for the whole statement, to
 // the millisecond (error 1969 [facts, "Bounding the wait"]), a margin behind

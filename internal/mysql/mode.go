@@ -15,6 +15,9 @@ func (s *Session) Claim() snapshot.Claim { return s.claim }
 // decide picks the method of the next try, and with it what can be claimed. It
 // asks the server, with nothing held.
 func (s *Session) decide(ctx context.Context) error {
+	if err := s.checkRedo(ctx); err != nil {
+		return err
+	}
 	late, err := s.logsLate(ctx)
 	if err != nil {
 		return err
@@ -41,7 +44,7 @@ func (s *Session) decide(ctx context.Context) error {
 		case !s.cfg.EverythingFrozen:
 			reason = "the plan does not freeze everything"
 		default:
-			if tables, err = s.survey(ctx, statementTimeout); err != nil {
+			if tables, err = s.survey(ctx, s.surveyBound(backup)); err != nil {
 				return err
 			}
 			if m, reason = backup, reasonBackup; !tables.transactional() {
@@ -52,6 +55,16 @@ func (s *Session) decide(ctx context.Context) error {
 	s.pick(m, reason, tables)
 	s.claim.LogsLate = late
 	return nil
+}
+
+// surveyBound is for the look at the tables by which LockAuto decides. What take
+// has to look at again, in the lock_timeout of the try, must be had in half of that
+// here: else no try would ever come to an end on a server with very many tables.
+func (s *Session) surveyBound(m method) time.Duration {
+	if m.surveyed() {
+		return s.cfg.LockTimeout / 2
+	}
+	return statementTimeout
 }
 
 const reasonBackup = "every table is transactional, and with everything frozen the backup lock is enough"
@@ -92,7 +105,7 @@ func (s *Session) take(ctx context.Context) error {
 	if err := s.takeSteps(ctx, end); err != nil {
 		return err
 	}
-	if s.method.kind != snapshot.LockInstance && s.method.kind != snapshot.LockTables {
+	if !s.method.surveyed() {
 		return nil
 	}
 	tables, err := s.survey(ctx, time.Until(end))
@@ -105,6 +118,9 @@ func (s *Session) take(ctx context.Context) error {
 	}
 	if err := s.letGo(ctx, nil); err != nil {
 		return err
+	}
+	if !s.a.alive() { // it was ended for that; the next try opens another
+		return errWithdrawn
 	}
 	s.pick(methodFTWRL, tables.doubt(), tables)
 	// Ready has looked for what would block the backup lock, and not for what

@@ -187,6 +187,9 @@ func openNote(dir string) (*note, error) {
 		if err == nil {
 			err = json.Unmarshal(text, &n.owed)
 		}
+		if err == nil && (n.owed.BootID == "" || len(n.owed.Channels) == 0) {
+			err = errors.New("it does not say what was stopped, and when")
+		}
 		if err != nil {
 			_ = f.Close()
 			return nil, fmt.Errorf("cannot read %s: %w; look whether the replica's applier runs, start it, and remove the file", path, err)

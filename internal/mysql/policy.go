@@ -35,8 +35,8 @@ func (s *Session) clear(ctx context.Context) error {
 	if err := s.checkCluster(ctx); err != nil {
 		return err
 	}
-	patience := time.Now().Add(s.patience)
 	var first map[string]bool
+	var patience time.Time
 	for look := 0; ; look++ {
 		if look > 0 {
 			pause(ctx, lookEvery)
@@ -62,6 +62,9 @@ func (s *Session) clear(ctx context.Context) error {
 			}
 		}
 		if first == nil {
+			// Not before: what began while something was killed is waited for as well,
+			// and whatever is left when this has passed has become long.
+			patience = time.Now().Add(s.patience)
 			first = make(map[string]bool, len(all))
 			for _, b := range all {
 				first[b.key()] = true

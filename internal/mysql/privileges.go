@@ -91,8 +91,7 @@ func parseGrants(lines []string) granted {
 		if !ok {
 			continue
 		}
-		schema, object, _ := strings.Cut(on, ".")
-		schema = strings.ReplaceAll(strings.Trim(schema, "`"), `\_`, "_")
+		schema, object := splitObject(on)
 		switch {
 		case verb == "REVOKE":
 			add(g.revoked, schema, list)
@@ -108,6 +107,27 @@ func parseGrants(lines []string) granted {
 	}
 	g.all = g.server["ALL PRIVILEGES"]
 	return g
+}
+
+// splitObject splits `schema`.object; a quoted name may hold any character.
+func splitObject(on string) (schema, object string) {
+	end := 0
+	if strings.HasPrefix(on, "`") {
+		for end = 1; end < len(on); end++ {
+			if on[end] == '`' {
+				if end++; end == len(on) || on[end] != '`' {
+					break
+				}
+			}
+		}
+	}
+	if i := strings.IndexByte(on[min(end, len(on)):], '.'); i >= 0 {
+		schema, object = on[:end+i], on[end+i+1:]
+	} else {
+		schema = on
+	}
+	schema = strings.TrimSuffix(strings.TrimPrefix(schema, "`"), "`")
+	return strings.NewReplacer("``", "`", `\_`, "_").Replace(schema), object
 }
 
 func add(to map[string]map[string]bool, schema, list string) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -135,15 +136,33 @@ func (s *Session) idle(ctx context.Context) bool {
 
 // command is what the server shows A to be doing; false where it is not there.
 func (s *Session) command(ctx context.Context) (string, bool, error) {
-	from := fmt.Sprintf("SELECT COMMAND AS command FROM information_schema.PROCESSLIST WHERE ID = %d", s.a.id)
-	if s.server.perf {
+	var from string
+	switch {
+	case s.server.perf:
 		from = fmt.Sprintf("SELECT PROCESSLIST_COMMAND AS command FROM performance_schema.threads WHERE PROCESSLIST_ID = %d", s.a.id)
+	case s.server.mariadb():
+		from = fmt.Sprintf("SELECT COMMAND AS command FROM information_schema.PROCESSLIST WHERE ID = %d", s.a.id)
+	default:
+		list, err := s.showProcesses(ctx)
+		for _, r := range list {
+			if r["id"] == strconv.FormatUint(s.a.id, 10) {
+				return r["command"], true, err
+			}
+		}
+		return "", false, err
 	}
 	rows, err := s.b.query(ctx, from)
 	if err != nil || len(rows) == 0 {
 		return "", false, err
 	}
 	return rows[0]["command"], true, nil
+}
+
+// showProcesses lists the sessions by the statement that never fails: on MySQL
+// information_schema.PROCESSLIST cannot be read while anyone runs a statement
+// that is no text in utf8mb3 (error 3854; TestStatementsThatAreNoText).
+func (s *Session) showProcesses(ctx context.Context) ([]row, error) {
+	return s.b.query(ctx, "SHOW FULL PROCESSLIST")
 }
 
 // notWithdrawnError says that it could not be proved that a session is gone.

@@ -42,7 +42,13 @@ func (a *attempt) startApplier(ctx context.Context) {
 	a.applier = false
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), StartApplierWithin)
 	defer cancel()
-	if err := a.stage("start-applier", func() error { return a.session.StartApplier(ctx) }); err != nil {
-		a.warn("the replica's applier is not known to run again: %v; it is started by the next run, the worker or stillpoint thaw", err)
+	a.startErr = a.stage("start-applier", func() error { return a.session.StartApplier(ctx) })
+}
+
+// tellApplier warns of an applier that the last start did not bring back. That of an
+// earlier try is made up for by the next one.
+func (a *attempt) tellApplier() {
+	if a.startErr != nil {
+		a.warn("the replica's applier is not known to run again: %v; it is started by the next run, the worker or stillpoint thaw", a.startErr)
 	}
 }

@@ -125,6 +125,29 @@ func TestApplierThatDoesNotStart(t *testing.T) {
 	})
 }
 
+// What one try left stopped and the next one started is no warning: it would be false by then.
+func TestApplierThatStartsLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := replicaBed()
+		b.DB.StopFunc = func(context.Context) (int, error) {
+			if b.Count("Session.StopApplier") < 3 {
+				return 0, &snapshot.LockNotGrantedError{Waited: true, Blockers: "something long"}
+			}
+			return 1, nil
+		}
+		b.DB.StartFunc = func(context.Context) error {
+			if b.Count("Session.StartApplier") < 3 {
+				return errors.New("it still waits for the stop")
+			}
+			return nil
+		}
+		r := b.run(t, t.Context()).Result
+		if r.Status != messages.Succeeded || len(r.Warnings) > 0 {
+			t.Errorf("%s: %s; %q", r.Status, r.Message, r.Warnings)
+		}
+	})
+}
+
 func TestWithoutStopApplierNothingIsStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed()

@@ -13,6 +13,7 @@ import (
 // the window. It returns false where the run is over because the window was
 // never entered.
 func (a *attempt) holdAndSnapshot(ctx context.Context) bool {
+	defer a.tellApplier()
 	tries := max(a.Plan.LockTries, 1)
 	var last error
 	for try := 1; try <= tries; try++ {

@@ -71,6 +71,8 @@ type attempt struct {
 	claim   Claim // of the session's lock
 	applier bool  // a replica's applier may be stopped by us
 	sheet   Sheet // of this window; nil: none
+	// startErr is why the applier was not started again after the last try; nil: it was.
+	startErr error
 	// trusted says that where the server's files are is the plan's word.
 	trusted bool
 	// partsFrozen says that all of them lie on file systems that are frozen.

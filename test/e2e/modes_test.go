@@ -97,6 +97,7 @@ func TestModes(t *testing.T) {
 				defer cancel()
 			}
 			loaded(t, ctx, s)
+			ddl := define(t, ctx, s)
 			type taken struct {
 				mode
 				*messages.Result
@@ -107,7 +108,7 @@ func TestModes(t *testing.T) {
 				if m.open {
 					plan = "no_freeze: [" + s.Volumes[0].Mount + "]"
 				}
-				if err := s.Configure(plan, "lock: "+m.lock); err != nil {
+				if err := s.Configure(plan, "lock: "+m.lock+"\nlock_sleep: 20ms\nlock_tries: 500"); err != nil {
 					t.Fatal(err)
 				}
 				if m.long && *rounds == 1 {
@@ -122,6 +123,7 @@ func TestModes(t *testing.T) {
 					all = append(all, taken{m, r})
 				}
 			}
+			t.Logf("%d tables made, changed and dropped meanwhile", ddl())
 			if err := s.Load.Stop(); err != nil {
 				t.Fatalf("a writer failed: %v", err)
 			}
@@ -227,4 +229,44 @@ func proveOne(t *testing.T, ctx context.Context, s *scene.Scene, r *messages.Res
 		t.Fatal(err)
 	}
 	return p
+}
+
+// define makes, changes and drops tables until the returned function is called,
+// which says how many: a set that has caught one halfway differs from its binlog.
+func define(t *testing.T, ctx context.Context, s *scene.Scene) (stop func() int) {
+	t.Helper()
+	c, err := s.Server.DB().Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if _, err := c.ExecContext(ctx, "USE "+rig.Schema); err != nil { // by which the replay selects
+		t.Fatal(err)
+	}
+	ended, done := make(chan struct{}), make(chan int, 1)
+	go func() {
+		for n := 0; ; n++ {
+			for _, statement := range []string{
+				"CREATE TABLE defined (id INT PRIMARY KEY, a INT) ENGINE=InnoDB", "INSERT INTO defined VALUES (1, 1), (2, 2)",
+				"ALTER TABLE defined ADD COLUMN b VARCHAR(20) DEFAULT 'b', ALGORITHM=COPY", "RENAME TABLE defined TO renamed",
+				"ALTER TABLE renamed ADD KEY (a)", "TRUNCATE TABLE renamed", "DROP TABLE renamed",
+			} {
+				select {
+				case <-ended:
+					done <- n
+					return
+				default:
+				}
+				if _, err := c.ExecContext(ctx, statement); err != nil {
+					t.Errorf("%s: %v", statement, err)
+					done <- n
+					return
+				}
+			}
+		}
+	}()
+	return func() int {
+		close(ended)
+		return <-done
+	}
 }
