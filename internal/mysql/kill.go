@@ -49,7 +49,7 @@ func (s *Session) killLong(ctx context.Context, list []blocker) (left []blocker,
 			case code(err) == erNoSuchThread, code(err) == erNoSuchQuery:
 				continue // likewise
 			case isDenied(err), code(err) == erKillDenied:
-				b.spared = "the server does not let us, as it does for a user with SYSTEM_USER"
+				b.spared = "the server does not let us; nobody without SYSTEM_USER may end what a user with it runs"
 			default:
 				return nil, s.statementError(s.b, "end a statement of", err)
 			}
