@@ -26,9 +26,9 @@ func (v survey) transactional() bool { return v.complete && len(v.others) == 0 }
 func (v survey) doubt() string {
 	switch {
 	case len(v.others) > maxNamed:
-		return fmt.Sprintf("not transactional: %s and more", strings.Join(v.others[:maxNamed], ", "))
+		return fmt.Sprintf("these are not transactional: %s and more", strings.Join(v.others[:maxNamed], ", "))
 	case len(v.others) > 0:
-		return "not transactional: " + strings.Join(v.others, ", ")
+		return "these are not transactional: " + strings.Join(v.others, ", ")
 	case !v.complete:
 		return v.unseen
 	}

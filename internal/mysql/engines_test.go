@@ -20,7 +20,7 @@ func autoTakesTheLightest(t *testing.T, srv *testServer) {
 		on               string // the only flavor that has it; "": both
 	}{
 		{"InnoDB alone", "", "", true, "every table is transactional", ""},
-		{"MyISAM", "CREATE TABLE t.x (i INT) ENGINE=MyISAM", "DROP TABLE t.x", false, "not transactional: t.x (MyISAM)", ""},
+		{"MyISAM", "CREATE TABLE t.x (i INT) ENGINE=MyISAM", "DROP TABLE t.x", false, "these are not transactional: t.x (MyISAM)", ""},
 		{"MyISAM in a schema of its own", "CREATE TABLE u.x (i INT) ENGINE=MyISAM", "DROP TABLE u.x", false, "u.x (MyISAM)", ""},
 		{"a MyISAM table in partitions", "CREATE TABLE t.x (i INT) ENGINE=MyISAM PARTITION BY HASH (i) PARTITIONS 2", "DROP TABLE t.x", false, "t.x (MyISAM)", flavorMariaDB},
 		{"Aria", "CREATE TABLE t.x (i INT) ENGINE=Aria TRANSACTIONAL=1", "DROP TABLE t.x", false, "t.x (Aria)", flavorMariaDB},
@@ -179,7 +179,7 @@ func backupWithDoubts(t *testing.T, srv *testServer) {
 			t.Errorf("%+v", c)
 		}
 	case flavorMySQL:
-		if c.Doubt != "not transactional: t.m (MyISAM)" || c.Transactional {
+		if c.Doubt != "these are not transactional: t.m (MyISAM)" || c.Transactional {
 			t.Errorf("%+v", c)
 		}
 	}

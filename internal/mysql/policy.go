@@ -129,7 +129,7 @@ func (s *Session) inTheWay(ctx context.Context) string {
 	}
 	s.tell(list)
 	if len(list) == 0 && s.server.mariadb() && s.heldLocks() == "" {
-		return "nothing that this server shows: a session that sleeps after LOCK TABLES ... WRITE does not show on a MariaDB without its plugin metadata_lock_info, so look at idle ones too"
+		return "something that this server does not show: a session that sleeps after LOCK TABLES ... WRITE does not on a MariaDB without its plugin metadata_lock_info, so look at idle ones too, or load it (INSTALL SONAME 'metadata_lock_info')"
 	}
 	return describe(list)
 }

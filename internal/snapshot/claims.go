@@ -127,7 +127,7 @@ func (a *attempt) doubt() {
 		return
 	}
 	if a.claim.Doubt != "" {
-		a.warn("%s does not keep tables at rest that are not transactional: %s", a.claim.Lock, a.claim.Doubt)
+		a.warn("%s keeps only transactional tables at rest: %s; lock: ftwrl keeps them all", a.claim.Lock, a.claim.Doubt)
 	}
 	if a.claim.worth().stops && !a.freezesFiles() {
 		a.warn("not every file system that the server writes to is frozen: what it wrote last may not have reached the volumes, and the coordinates are not exact")

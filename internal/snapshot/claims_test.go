@@ -36,7 +36,7 @@ func TestClaims(t *testing.T) {
 	claim := func(k snapshot.LockKind, transactional bool) snapshot.Claim {
 		return snapshot.Claim{Lock: k, Transactional: transactional}
 	}
-	mixed := snapshot.Claim{Lock: snapshot.LockInstance, Doubt: "not transactional: shop.log (MyISAM)"}
+	mixed := snapshot.Claim{Lock: snapshot.LockInstance, Doubt: "these are not transactional: shop.log (MyISAM)"}
 	rows := []row{
 		{claim(snapshot.LockFTWRL, true), said{application, true}, said{database, false}, ""},
 		{claim(snapshot.LockFTWRL, false), said{application, true}, said{database, false}, ""},
@@ -168,7 +168,7 @@ func TestClaimIsThatOfTheLockTaken(t *testing.T) {
 		b := newBed()
 		b.DB.Locks = snapshot.Claim{Lock: snapshot.LockInstance, Transactional: true}
 		b.DB.LockFunc = func(context.Context, time.Duration) error {
-			b.DB.Locks = snapshot.Claim{Lock: snapshot.LockInstance, Doubt: "not transactional: shop.log (MyISAM)"}
+			b.DB.Locks = snapshot.Claim{Lock: snapshot.LockInstance, Doubt: "these are not transactional: shop.log (MyISAM)"}
 			return nil
 		}
 		out := b.run(t, t.Context())
