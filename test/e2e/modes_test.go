@@ -139,7 +139,9 @@ func TestModes(t *testing.T) {
 				if x.exact && !m.CoordinatesExact {
 					t.Errorf("%s: the coordinates are not called exact", x.lock)
 				}
-				if len(p.InnoDB) > 0 && !x.open {
+				// Nothing keeps DDL from being caught halfway where nothing is locked.
+				halfway := x.lock == "none" && len(p.InnoDB) > 0 && halfDefined(p.InnoDB)
+				if len(p.InnoDB) > 0 && !x.open && !halfway {
 					t.Errorf("%s: %q", x.lock, p.InnoDB)
 				}
 				if x.journals && len(p.Journals) > 0 {
@@ -160,7 +162,10 @@ func TestModes(t *testing.T) {
 					}
 				}
 				innodb, frozen := "right", "yes"
-				if len(p.InnoDB) > 0 {
+				switch {
+				case halfway:
+					innodb = "DDL halfway"
+				case len(p.InnoDB) > 0:
 					innodb = "wrong"
 				}
 				if x.open {
@@ -231,6 +236,19 @@ func proveOne(t *testing.T, ctx context.Context, s *scene.Scene, r *messages.Res
 	return p
 }
 
+// halfDefined says that a set differs from its binlog in nothing but the table that define is busy with.
+func halfDefined(faults []string) bool {
+	for _, fault := range faults {
+		fault = strings.TrimPrefix(fault, "rows differ from the binlog's (the first): ")
+		for line := range strings.Lines(fault) {
+			if !strings.HasPrefix(line, "defined: ") && !strings.HasPrefix(line, "renamed: ") && !strings.HasPrefix(line, "(") {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // define makes, changes and drops tables until the returned function is called,
 // which says how many: a set that has caught one halfway differs from its binlog.
 func define(t *testing.T, ctx context.Context, s *scene.Scene) (stop func() int) {
@@ -268,5 +286,17 @@ func define(t *testing.T, ctx context.Context, s *scene.Scene) (stop func() int)
 	return func() int {
 		close(ended)
 		return <-done
+	}
+}
+
+func TestHalfDefined(t *testing.T) {
+	for fault, half := range map[string]bool{
+		"rows differ from the binlog's (the first): renamed: 0 and 0 rows, 0 only in the first: the second has no such table\n(4 tables in all)":              true,
+		"rows differ from the binlog's (the first): account: 8 and 8 rows, 1 changed\nrenamed: 0 and 0 rows: the second has no such table\n(4 tables in all)": false,
+		"CHECK TABLE rig.renamed: error": false,
+	} {
+		if halfDefined([]string{fault}) != half {
+			t.Errorf("%q", fault)
+		}
 	}
 }
