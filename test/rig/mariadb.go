@@ -22,6 +22,8 @@ var mariaDB = dialect{
 	fill: func(ctx context.Context, datadir string) error {
 		return runTool(ctx, "mariadb-install-db", append([]string{
 			"--no-defaults", "--datadir=" + datadir,
+			// A server that starts removes from its tmpdir the temporary tables of all the others.
+			"--tmpdir=" + filepath.Dir(datadir),
 			// root needs no password: the socket's directory is open to its owner only.
 			"--auth-root-authentication-method=normal",
 			"--skip-test-db", "--skip-name-resolve", "--skip-log-bin", mariaDBRedo, noNativeAIO,
