@@ -15,6 +15,26 @@ import (
 	"stillpoint/test/rig"
 )
 
+// awaitSleep waits until the sessions sleep: the answer comes before the server shows them at rest.
+func awaitSleep(tb testing.TB, watcher *conn, ids ...uint64) {
+	tb.Helper()
+	for end := time.Now().Add(20 * time.Second); ; {
+		rows, err := watcher.query(tb.Context(), "SHOW PROCESSLIST")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		busy := slices.ContainsFunc(rows, func(r row) bool {
+			return r["command"] != "Sleep" && slices.ContainsFunc(ids, func(id uint64) bool { return r["id"] == strconv.FormatUint(id, 10) })
+		})
+		if !busy {
+			return
+		}
+		if time.Now().After(end) {
+			tb.Fatalf("%d do not come to rest: %v", ids, rows)
+		}
+	}
+}
+
 // awaitState waits until the server shows a statement with this text, in this state ("" any).
 func (s *testServer) awaitState(tb testing.TB, root *conn, text, state string) {
 	tb.Helper()
@@ -122,6 +142,7 @@ func TestWhatBlocks(t *testing.T) {
 					}
 					waitGone(t, s)
 				}()
+				awaitSleep(t, s.b, root.id, asleep.id)
 				time.Sleep(2 * time.Millisecond) // from the state that is shown to the lock that is held
 				list, err := s.blockers(t.Context(), 0)
 				if err != nil {
