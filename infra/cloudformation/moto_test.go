@@ -1,29 +1,24 @@
 package cloudformation
 
 import (
-	"bytes"
 	"context"
 	"encoding/xml"
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	neturl "net/url"
 	"os"
-	"os/exec"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"stillpoint/localstack/mototest"
 	"stillpoint/test/stack"
 )
 
@@ -33,7 +28,7 @@ import (
 // word, which the other tests are for.
 func TestMoto(t *testing.T) {
 	t.Parallel()
-	url := startMoto(t)
+	url := mototest.Start(t)
 	_, want := both(t, stack.Env{})
 	readme(t, url)
 	fleet, db1 := outputs(t, url, stack.FleetName), outputs(t, url, "stillpoint-db1")
@@ -46,7 +41,7 @@ func TestMoto(t *testing.T) {
 	}
 	// What needs no attribute of a resource that moto makes up is the same as ours.
 	for id, ours := range want.Outputs {
-		if got := strings.ReplaceAll(db1[id], url+"/"+motoAccount, "https://sqs.eu-west-1.amazonaws.com/"+motoAccount); strings.HasPrefix(id, "Next3") && got != accountless(ours) {
+		if got := strings.ReplaceAll(db1[id], url+"/"+mototest.Account, "https://sqs.eu-west-1.amazonaws.com/"+mototest.Account); strings.HasPrefix(id, "Next3") && got != accountless(ours) {
 			t.Errorf("%s\nmoto %q\nours %q", id, got, accountless(ours))
 		}
 		if db1[id] == "" {
@@ -90,10 +85,10 @@ func TestMoto(t *testing.T) {
 	}
 }
 
-const motoAccount = "123456789012"
-
 // accountless is a text with moto's account in place of ours.
-func accountless(text string) string { return strings.ReplaceAll(text, stack.Account, motoAccount) }
+func accountless(text string) string {
+	return strings.ReplaceAll(text, stack.Account, mototest.Account)
+}
 
 // theirs is the value of a line of a file, in moto's account.
 func theirs(file, key string) string {
@@ -187,57 +182,5 @@ func post(t *testing.T, url, service string, form map[string]string, answer any)
 	}
 	if err := xml.Unmarshal(text, answer); err != nil {
 		t.Fatalf("%s: %v\n%s", form["Action"], err, text)
-	}
-}
-
-// startMoto starts a moto_server on a port of its own, which ends with the test.
-func startMoto(t *testing.T) (url string) {
-	t.Helper()
-	if _, err := exec.LookPath("moto_server"); err != nil {
-		t.Skip("moto_server is not on this machine: pip install 'moto[server]'")
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
-	_ = l.Close()
-	cmd := exec.Command("moto_server", "-H", "127.0.0.1", "-p", port)
-	// It shall not outlive a test that is killed. The kernel watches the thread that started it, so a thread is kept for it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	started, ended := make(chan error, 1), make(chan struct{})
-	go func() {
-		defer close(ended)
-		runtime.LockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait() // it is killed
-		}
-	}()
-	if err := <-started; err != nil {
-		t.Fatalf("cannot start moto_server: %v", err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
-	})
-	url = "http://127.0.0.1:" + port
-	for end := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		answer, err := http.Get(url + "/moto-api/data.json")
-		if err == nil {
-			_ = answer.Body.Close()
-			return url
-		}
-		select {
-		case <-ended:
-			t.Fatalf("moto_server ended at once:\n%s", log.Bytes())
-		default:
-		}
-		if time.Now().After(end) {
-			t.Fatalf("moto_server does not answer after a minute: %v", err)
-		}
 	}
 }

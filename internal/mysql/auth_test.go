@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -135,7 +136,7 @@ func TestWaysToSignIn(t *testing.T) {
 					}
 				}
 				file := strings.NewReplacer("SOCKET", srv.socket, "PORT", fmt.Sprint(port), "DATADIR", strings.TrimSuffix(rows[0]["dir"], "/"), "STRANGE", strange).Replace(c.file)
-				_, err := signIn(t, "user="+first(c.name2, "way"), file)
+				_, err := signIn(t, "user="+cmp.Or(c.name2, "way"), file)
 				switch {
 				case c.want == "" && err != nil:
 					t.Error(err)

@@ -195,6 +195,7 @@ func printable(s string) string {
 	return cutRunes(onePrintableLine(s), 64)
 }
 
+// onePrintableLine keeps what the server says from breaking out of its line.
 func onePrintableLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -80,7 +81,7 @@ func (s *Session) survey(ctx context.Context, bound time.Duration) (survey, erro
 			v.complete = true
 			continue
 		}
-		v.others = append(v.others, fmt.Sprintf("%s.%s (%s)", printable(r["db"]), printable(r["name"]), first(printable(r["engine"]), "engine unknown")))
+		v.others = append(v.others, fmt.Sprintf("%s.%s (%s)", printable(r["db"]), printable(r["name"]), cmp.Or(printable(r["engine"]), "engine unknown")))
 	}
 	slices.Sort(v.others)
 	if !v.complete {

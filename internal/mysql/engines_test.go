@@ -222,8 +222,6 @@ func autoLooksAgain(t *testing.T, srv *testServer) {
 	}
 	// A statement that would block FTWRL, and does not block the backup lock: FTWRL is not requested.
 	stop := srv.busy(t, "SELECT SLEEP(30) FROM t.a")
-	s.cfg.LongQueryAfter = time.Millisecond
-	time.Sleep(5 * time.Millisecond)
 	between()
 	if refused, ok := errorAs[*snapshot.LockNotGrantedError](s.Lock(t.Context(), 10*time.Second)); !ok || !refused.Waited || refused.Blockers == "" {
 		t.Errorf("Lock: %v", refused)

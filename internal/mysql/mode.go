@@ -123,10 +123,15 @@ func (s *Session) take(ctx context.Context) error {
 		return errWithdrawn
 	}
 	s.pick(methodFTWRL, tables.doubt(), tables)
-	// Ready has looked for what would block the backup lock, and not for what
-	// would block this one.
-	if err := s.clear(ctx); err != nil {
+	// Ready has looked for what would block the backup lock, and not for what would
+	// block this one. One look decides: to wait for statements, end them or log them
+	// is for Ready, with which the next try begins.
+	list, err := s.blockers(ctx, 0)
+	if err != nil {
 		return err
+	}
+	if list = clients(list); len(list) > 0 {
+		return &snapshot.LockNotGrantedError{Waited: true, Blockers: describe(list)}
 	}
 	return s.takeSteps(ctx, end)
 }

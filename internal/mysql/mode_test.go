@@ -351,6 +351,17 @@ func semiSync(t *testing.T, srv *testServer) func() {
 	root := srv.root(t)
 	srv.mustRun(t, root, "SET GLOBAL rpl_semi_sync_master_wait_no_slave = 1, rpl_semi_sync_master_timeout = 30000, rpl_semi_sync_master_wait_point = after_sync, rpl_semi_sync_master_enabled = 1")
 	stop := srv.busy(t, "INSERT INTO t.w (v) VALUES (9)")
+	// In the process list from its first step on; what blocks is the wait in its last.
+	for {
+		rows, err := root.query(t.Context(), "SELECT ID AS id FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for semi-sync ACK%'")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(rows) > 0 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
 	return func() {
 		srv.mustRun(t, root, "SET GLOBAL rpl_semi_sync_master_enabled = 0")
 		stop()

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -143,7 +144,7 @@ func (p *pair) status(t testing.TB) row {
 func (p *pair) applies(t testing.TB) bool {
 	t.Helper()
 	s := p.status(t)
-	return first(s["slave_sql_running"], s["replica_sql_running"]) == "Yes"
+	return cmp.Or(s["slave_sql_running"], s["replica_sql_running"]) == "Yes"
 }
 
 // load writes on the source from several sessions until stop is called.

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"os/user"
@@ -46,8 +47,8 @@ func (c Config) target() (target, error) {
 // merge lets the overriding fields win over the file's options.
 func (c Config) merge(options map[string]option) (target, error) {
 	t := target{
-		user:     first(c.User, options["user"].value),
-		password: first(c.Password, options["password"].value),
+		user:     cmp.Or(c.User, options["user"].value),
+		password: cmp.Or(c.Password, options["password"].value),
 	}
 	if strings.ContainsRune(t.password, 0) {
 		return target{}, fmt.Errorf("the password has a NUL character")
@@ -60,7 +61,7 @@ func (c Config) merge(options map[string]option) (target, error) {
 		}
 		t.user = u.Username
 	}
-	host, socket := first(c.Host, options["host"].value), first(c.Socket, options["socket"].value)
+	host, socket := cmp.Or(c.Host, options["host"].value), cmp.Or(c.Socket, options["socket"].value)
 	port := c.Port
 	if o := options["port"]; port == 0 && o.value != "" {
 		n, err := strconv.ParseUint(o.value, 10, 16)
@@ -76,7 +77,7 @@ func (c Config) merge(options map[string]option) (target, error) {
 	case o.value == "", c.Host != "":
 	case strings.EqualFold(o.value, "tcp"):
 		tcp = true
-		host = first(host, "localhost")
+		host = cmp.Or(host, "localhost")
 	case strings.EqualFold(o.value, "socket"):
 		tcp = false
 	default:
@@ -88,7 +89,7 @@ func (c Config) merge(options map[string]option) (target, error) {
 		}
 		t.network, t.addr = "tcp", net.JoinHostPort(host, strconv.Itoa(int(port)))
 	} else {
-		t.network, t.addr = "unix", first(socket, DefaultSocket)
+		t.network, t.addr = "unix", cmp.Or(socket, DefaultSocket)
 	}
 	t.serverKey = options["server-public-key-path"].value
 	t.fetchKey = switchOption(options, "get-server-public-key") == yes
@@ -118,12 +119,4 @@ func (t target) driverConfig() (*driver.Config, error) {
 		cfg.DialFunc = guardedDial
 	}
 	return cfg, err
-}
-
-// first returns the first of two that is not empty.
-func first(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

@@ -14,7 +14,7 @@ func (s *Session) Tell(m messages.MySQL) string {
 	var b strings.Builder
 	line := func(name string, value any) {
 		if text := fmt.Sprint(value); text != "" && text != "0" {
-			fmt.Fprintf(&b, "%s: %s\n", name, oneLineOnly(text))
+			fmt.Fprintf(&b, "%s: %s\n", name, onePrintableLine(text))
 		}
 	}
 	line("flavor", m.Flavor)
@@ -77,7 +77,7 @@ func (s *Session) follow(d dialect, channel, host string, port uint16, gtid, fil
 		to += fmt.Sprintf(", %s_PORT = %d", p, port)
 	}
 	to += fmt.Sprintf(", %s_USER = '...', %s_PASSWORD = '...'", p, p)
-	write := func(statement string) { fmt.Fprintf(&b, "#   %s\n", oneLineOnly(statement)) }
+	write := func(statement string) { fmt.Fprintf(&b, "#   %s\n", onePrintableLine(statement)) }
 	if gtid != "" {
 		if s.server.mariadb() {
 			write("SET GLOBAL gtid_slave_pos = " + quote(gtid) + ";")
@@ -94,14 +94,4 @@ func (s *Session) follow(d dialect, channel, host string, port uint16, gtid, fil
 		b.WriteString("#   neither GTIDs nor an exact position are known\n")
 	}
 	return b.String()
-}
-
-// oneLineOnly keeps what the server says from breaking out of its line.
-func oneLineOnly(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '?'
-		}
-		return r
-	}, s)
 }

@@ -1,6 +1,10 @@
 package conformance
 
-import "testing"
+import (
+	"testing"
+
+	"stillpoint/localstack/mototest"
+)
 
 // TestLocalstack: localstack does what the table says.
 func TestLocalstack(t *testing.T) {
@@ -20,7 +24,7 @@ func TestLocalstack(t *testing.T) {
 // TestMoto: moto does what the table says, but for what testdata/moto.json says.
 func TestMoto(t *testing.T) {
 	listed := readDifferences(t)
-	to := startMoto(t)
+	to := newTarget(t, mototest.Start(t), mototest.Account)
 	found := newFound()
 	t.Run("rows", func(t *testing.T) {
 		eachRow(t, func(t *testing.T, b behaviour) {

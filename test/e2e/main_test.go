@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -33,23 +32,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(func() int {
-		if len(rig.Missing()) > 0 {
-			return m.Run() // every test says what is missing
-		}
-		dir, err := os.MkdirTemp("", "stillpoint-bin-")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		program = filepath.Join(dir, "stillpoint")
-		if err := rig.Build(context.Background(), program, "-race"); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return m.Run()
-	}())
+	os.Exit(rig.Main(m, &program, "-race"))
 }
 
 // patience bounds a whole test.

@@ -7,11 +7,8 @@
 package faults
 
 import (
-	"context"
 	"flag"
-	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"stillpoint/test/rig"
@@ -27,21 +24,5 @@ var program string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(func() int {
-		if len(rig.Missing()) > 0 {
-			return m.Run() // the tests say what is missing
-		}
-		dir, err := os.MkdirTemp("", "stillpoint-bin-")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		program = filepath.Join(dir, "stillpoint")
-		if err := rig.Build(context.Background(), program, "-race", "-tags", "torture"); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return m.Run()
-	}())
+	os.Exit(rig.Main(m, &program, "-race", "-tags", "torture"))
 }

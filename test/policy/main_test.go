@@ -8,9 +8,7 @@ package policy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -32,23 +30,7 @@ const role = "db1"
 var program string
 
 func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		if len(rig.Missing()) > 0 {
-			return m.Run() // the test says what is missing
-		}
-		dir, err := os.MkdirTemp("", "stillpoint-bin-")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		program = filepath.Join(dir, "stillpoint")
-		if err := rig.Build(context.Background(), program); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return m.Run()
-	}())
+	os.Exit(rig.Main(m, &program))
 }
 
 // stage is the scene with both templates deployed.
