@@ -46,7 +46,7 @@ func (c doctorCommand) Run(ctx context.Context, g *globals) error {
 	case ctx.Err() != nil:
 		return coded(exitInterrupted, ctx.Err())
 	case !report.OK:
-		return coded(exitRefused, nil)
+		return &codedError{code: exitRefused}
 	}
 	return nil
 }
