@@ -43,43 +43,36 @@ func killsMeetGrants(t *testing.T, srv *testServer, mode Lock, step time.Duratio
 	srv.IsIdle(t, 2)
 }
 
-// With FTWRL; the backup locks are among TestLockModes.
-func TestTinyTimeouts(t *testing.T) {
-	each(t, func(t *testing.T, srv *testServer) { killsMeetGrants(t, srv, LockFTWRL, 15*time.Microsecond) })
-}
-
 // Someone else's KILL QUERY meets the request: what it leaves is let go too.
-func TestKilledBySomeoneElse(t *testing.T) {
-	each(t, func(t *testing.T, srv *testServer) {
-		s := srv.connect(t, func(c *Config) { c.LockTimeout = 10 * time.Second })
-		writer, killer := srv.Root(t), srv.Root(t)
-		hit := 0
-		for i := range 400 {
-			if err := s.Ready(t.Context(), 10*time.Second); err != nil {
-				t.Fatal(err)
-			}
-			killed := make(chan struct{})
-			go func() {
-				defer close(killed)
-				time.Sleep(time.Duration(i%20) * 5 * time.Microsecond)
-				_ = killer.Exec(context.Background(), fmt.Sprintf("KILL QUERY %d", s.pair.A.ID))
-			}()
-			err := s.Lock(t.Context(), 10*time.Second)
-			<-killed
-			if err == nil {
-				if err := s.Unlock(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				continue
-			}
-			if _, ok := errorAs[*snapshot.LockNotGrantedError](err); !ok {
-				t.Fatal(err)
-			}
-			hit++
-			if err := srv.Writes(t, writer, 2*time.Second); err != nil {
-				t.Fatalf("a write is blocked although nothing is held: %v", err)
-			}
+func killedBySomeoneElse(t *testing.T, srv *testServer) {
+	s := srv.connect(t, func(c *Config) { c.LockTimeout = 10 * time.Second })
+	writer, killer := srv.Root(t), srv.Root(t)
+	hit := 0
+	for i := range 400 {
+		if err := s.Ready(t.Context(), 10*time.Second); err != nil {
+			t.Fatal(err)
 		}
-		t.Logf("%d of 400 hit", hit)
-	})
+		killed := make(chan struct{})
+		go func() {
+			defer close(killed)
+			time.Sleep(time.Duration(i%20) * 5 * time.Microsecond)
+			_ = killer.Exec(context.Background(), fmt.Sprintf("KILL QUERY %d", s.pair.A.ID))
+		}()
+		err := s.Lock(t.Context(), 10*time.Second)
+		<-killed
+		if err == nil {
+			if err := s.Unlock(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if _, ok := errorAs[*snapshot.LockNotGrantedError](err); !ok {
+			t.Fatal(err)
+		}
+		hit++
+		if err := srv.Writes(t, writer, 2*time.Second); err != nil {
+			t.Fatalf("a write is blocked although nothing is held: %v", err)
+		}
+	}
+	t.Logf("%d of 400 hit", hit)
 }

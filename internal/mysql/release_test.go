@@ -10,8 +10,7 @@ import (
 	"stillpoint/internal/snapshot"
 )
 
-func TestHolderKilledByAnAdministrator(t *testing.T) {
-	srv := startServer(t)
+func holderIsKilled(t *testing.T, srv *testServer) {
 	s := srv.connect(t, nil)
 	root := srv.Root(t)
 	for _, verify := range []bool{true, false} {
@@ -40,8 +39,7 @@ func TestHolderKilledByAnAdministrator(t *testing.T) {
 }
 
 // A KILL QUERY for the idle holder neither releases the lock nor spoils the run.
-func TestHolderHitByKillQuery(t *testing.T) {
-	srv := startServer(t)
+func holderIsHitByKillQuery(t *testing.T, srv *testServer) {
 	s := srv.connect(t, nil)
 	root := srv.Root(t)
 	hit := func() {
@@ -62,8 +60,7 @@ func TestHolderHitByKillQuery(t *testing.T) {
 	srv.MustWrite(t)
 }
 
-func TestWatcherDiesWhileTheLockIsHeld(t *testing.T) {
-	srv := startServer(t)
+func watcherDies(t *testing.T, srv *testServer) {
 	s := srv.connect(t, nil)
 	mustLock(t, s, 10*time.Second)
 	if err := srv.Root(t).Exec(t.Context(), fmt.Sprintf("KILL %d", s.pair.B.ID)); err != nil {
@@ -134,8 +131,7 @@ func TestUnlockOfAStoppedServer(t *testing.T) {
 }
 
 // The server lets go by itself: not before hold, and less than a second after.
-func TestDeadMansSwitch(t *testing.T) {
-	srv := startServer(t)
+func deadMansSwitch(t *testing.T, srv *testServer) {
 	s := srv.connect(t, nil)
 	writer := srv.Root(t)
 	const hold = 1500 * time.Millisecond
@@ -162,8 +158,7 @@ func TestDeadMansSwitch(t *testing.T) {
 }
 
 // The switch is armed before the lock is requested: we may fall silent at once.
-func TestDeadMansSwitchIsArmedFirst(t *testing.T) {
-	srv := startServer(t)
+func switchIsArmedFirst(t *testing.T, srv *testServer) {
 	s := srv.connect(t, nil)
 	if err := s.Ready(t.Context(), time.Second); err != nil {
 		t.Fatal(err)
@@ -174,8 +169,7 @@ func TestDeadMansSwitchIsArmedFirst(t *testing.T) {
 	}
 }
 
-func TestSessionsEndedBetweenTries(t *testing.T) {
-	srv := startServer(t)
+func sessionsEndBetweenTries(t *testing.T, srv *testServer) {
 	s := srv.connect(t, nil)
 	root := srv.Root(t)
 	for _, id := range []uint64{s.pair.A.ID, s.pair.B.ID} {

@@ -110,7 +110,7 @@ func (h *Holder) gone(ctx context.Context, done <-chan error, cause error) error
 // What the request was answered with says nothing about what A holds. It may
 // have been granted just before the kill came; and on MariaDB 10.11 a FTWRL
 // whose answer is error 1317 was seen to hold the lock nevertheless, in 7 of 13
-// kills that came within the first 100 microseconds (TestTinyTimeouts). So
+// kills that came within the first 100 microseconds (TestFTWRL, "kills meet grants"). So
 // what releases the lock is sent whatever the answer was; it also gives up the
 // steps that were granted before. The kill may also come late and hit that
 // statement: then it is sent again.

@@ -57,6 +57,7 @@ func (w *Watcher) Clear(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("cannot lock %s: %w", w.Target, err)
 		}
+		asked := time.Now()
 		all, err := w.Blockers(ctx, 0)
 		if err != nil {
 			return err
@@ -76,14 +77,14 @@ func (w *Watcher) Clear(ctx context.Context) error {
 		}
 		if first == nil {
 			// Not before: what began while something was killed is waited for as well,
-			// and whatever is left when this has passed has become long.
+			// and whatever is left in a look that began after this has become long.
 			patience = time.Now().Add(w.Patience)
 			first = make(map[string]bool, len(all))
 			for _, b := range all {
 				first[b.key()] = true
 			}
 		}
-		if !anyOf(first, all) || !time.Now().Before(patience) {
+		if w.Patience <= 0 || !anyOf(first, all) || !asked.Before(patience) {
 			return nil
 		}
 	}
