@@ -68,7 +68,7 @@ func (s *Session) follow(d dialect.Dialect, channel, host string, port uint16, g
 	p := d.SourcePrefix
 	change := d.ChangeSource
 	tail := ""
-	if s.pair.Server.Mariadb() {
+	if s.pair.Server.IsMariaDB() {
 		if change = strings.Replace(change, "%s", dialect.Quote(channel), 1); channel == "" {
 			change = strings.Replace(change, "'' ", "", 1)
 		}
@@ -82,7 +82,7 @@ func (s *Session) follow(d dialect.Dialect, channel, host string, port uint16, g
 	to += fmt.Sprintf(", %s_USER = '...', %s_PASSWORD = '...'", p, p)
 	write := func(statement string) { fmt.Fprintf(&b, "#   %s\n", wire.OnePrintableLine(statement)) }
 	if gtid != "" {
-		if s.pair.Server.Mariadb() {
+		if s.pair.Server.IsMariaDB() {
 			write("SET GLOBAL gtid_slave_pos = " + dialect.Quote(gtid) + ";")
 		}
 		write(fmt.Sprintf("%s %s, %s%s;", change, to, d.AutoPosition, tail))

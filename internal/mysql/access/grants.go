@@ -100,7 +100,7 @@ func For(s dialect.Server, uses []Use) []Privilege {
 	var list []Privilege
 	for _, p := range privileges {
 		switch {
-		case p.mariadb != s.Mariadb(),
+		case p.mariadb != s.IsMariaDB(),
 			s.Number < p.from, p.before != 0 && s.Number >= p.before,
 			p.On == onPerformance && !s.Perf,
 			!slices.ContainsFunc(p.uses, func(u Use) bool { return slices.Contains(uses, u) }),

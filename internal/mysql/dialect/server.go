@@ -34,14 +34,15 @@ type Server struct {
 	// BackupLocks says that the server knows LOCK TABLES FOR BACKUP (Percona).
 	BackupLocks bool
 	// MDLInfo says that the plugin metadata_lock_info is loaded, MDLPerf that
-	// performance_schema.metadata_locks is filled and can be read, and digests
+	// performance_schema.metadata_locks is filled and can be read, and Digests
 	// that its statements can (MariaDB).
 	MDLInfo, MDLPerf, Digests bool
 	// Wsrep says that the server is a node of a Galera cluster.
 	Wsrep bool
 }
 
-func (s Server) Mariadb() bool { return s.Flavor == MariaDB }
+// IsMariaDB says that its family is MariaDB, and not MySQL with Percona's.
+func (s Server) IsMariaDB() bool { return s.Flavor == MariaDB }
 
 // Identify tells the flavors apart, by what they say of themselves.
 func (s *Server) Identify(version, comment string) {

@@ -97,7 +97,7 @@ func (h *Holder) survey(ctx context.Context, bound time.Duration) (survey, error
 func (h *Holder) surveyStatement(probe string, bound time.Duration) string {
 	bound = max(bound, time.Millisecond)
 	of := "AND NOT (TABLE_SCHEMA = 'mysql' AND TABLE_NAME IN ('general_log', 'slow_log'))"
-	if h.Server.Mariadb() {
+	if h.Server.IsMariaDB() {
 		of = "AND TABLE_SCHEMA NOT IN ('mysql', 'sys')"
 	}
 	text := fmt.Sprintf(`TABLE_SCHEMA AS db, TABLE_NAME AS name, ENGINE AS engine, %s AS probe
@@ -107,7 +107,7 @@ func (h *Holder) surveyStatement(probe string, bound time.Duration) string {
 		AND TABLE_TYPE NOT IN ('VIEW', 'SYSTEM VIEW', 'TEMPORARY')
 		AND (ENGINE IS NULL OR ENGINE NOT IN ('%[3]s'))
 		ORDER BY probe DESC, 1, 2 LIMIT %[4]d`, probe, of, strings.Join(crashSafe, "', '"), look.MaxNamed+2)
-	if h.Server.Mariadb() {
+	if h.Server.IsMariaDB() {
 		return h.bounded("SELECT "+text, bound-maxStatementMargin)
 	}
 	return fmt.Sprintf("SELECT /*+ MAX_EXECUTION_TIME(%d) */ %s", max(1, bound.Milliseconds()), text)

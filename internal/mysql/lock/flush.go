@@ -54,14 +54,14 @@ func (h *Holder) Settle(ctx context.Context) (string, error) {
 	if h.method.Kind != snapshot.LockFTWRL && h.method.Kind != snapshot.LockBackupStage && h.Flush != FlushAlways {
 		return "no preliminary flush: the lock flushes no table", nil
 	}
-	if h.Flush == FlushAuto && !h.Server.Mariadb() {
+	if h.Flush == FlushAuto && !h.Server.IsMariaDB() {
 		return "no preliminary flush: on MySQL it can do harm, see preliminary_flush", nil
 	}
 	if err := h.Revive(ctx); err != nil {
 		return "", err
 	}
 	bound := flushTimeoutMariaDB
-	if !h.Server.Mariadb() {
+	if !h.Server.IsMariaDB() {
 		bound = flushTimeoutMySQL
 	}
 	if err := h.A.Exec(ctx, "SET SESSION lock_wait_timeout = 1"); err != nil {

@@ -9,7 +9,7 @@ import (
 // it among the granted metadata locks, where it keeps that list; MariaDB keeps
 // none by default, see proveReadLock.
 func (h *Holder) proveFTWRL(ctx context.Context) error {
-	if h.Server.Mariadb() {
+	if h.Server.IsMariaDB() {
 		return h.proveReadLock(ctx)
 	}
 	return h.proveListed(ctx, "GLOBAL", "SHARED")

@@ -202,7 +202,7 @@ func (h *Holder) kill(ctx context.Context) error {
 // the millisecond (error 1969 [facts, "Bounding the wait"]), a margin behind
 // ours. MySQL has none for anything but SELECT.
 func (h *Holder) bounded(statement string, bound time.Duration) string {
-	if !h.Server.Mariadb() {
+	if !h.Server.IsMariaDB() {
 		return statement
 	}
 	return fmt.Sprintf("SET STATEMENT max_statement_time = %.3f FOR %s", (bound + maxStatementMargin).Seconds(), statement)

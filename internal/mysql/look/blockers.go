@@ -126,7 +126,7 @@ func (w *Watcher) Blockers(ctx context.Context, age time.Duration) ([]Blocker, e
 	case w.nobodyWaits:
 	case w.kind == snapshot.LockInstance:
 		list, err = w.definers(ctx)
-	case w.Server.Mariadb():
+	case w.Server.IsMariaDB():
 		list, err = w.mariadbBlockers(ctx)
 	case w.Server.Perf:
 		list, err = w.tableUsers(ctx)

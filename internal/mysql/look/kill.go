@@ -104,7 +104,7 @@ func (w *Watcher) recheck(ctx context.Context, list []Blocker) (map[string]runni
 	}
 	from := `information_schema.PROCESSLIST p`
 	id, run := "p.ID", "p.QUERY_ID"
-	if !w.Server.Mariadb() {
+	if !w.Server.IsMariaDB() {
 		from = `performance_schema.threads p JOIN performance_schema.events_statements_current e ON e.THREAD_ID = p.THREAD_ID AND e.END_EVENT_ID IS NULL`
 		id, run = "p.PROCESSLIST_ID", "MIN(e.EVENT_ID)"
 	}
@@ -132,7 +132,7 @@ func (w *Watcher) recheck(ctx context.Context, list []Blocker) (map[string]runni
 // statement's own number. MySQL kills whatever the session is running: the moment between
 // recheck and this is what is left there, for a statement that had been running for KillAfter.
 func (w *Watcher) killStatement(ctx context.Context, b Blocker) error {
-	if w.Server.Mariadb() {
+	if w.Server.IsMariaDB() {
 		return w.B.Exec(ctx, "KILL QUERY ID "+b.run)
 	}
 	return w.B.Exec(ctx, fmt.Sprintf("KILL QUERY %d", b.id))

@@ -142,7 +142,7 @@ func (w *Watcher) InTheWay(ctx context.Context, age time.Duration) string {
 		return ""
 	}
 	w.tell(list)
-	if len(list) == 0 && w.Server.Mariadb() && w.heldLocks() == "" {
+	if len(list) == 0 && w.Server.IsMariaDB() && w.heldLocks() == "" {
 		return "something that this server does not show: a session that sleeps after LOCK TABLES ... WRITE does not on a MariaDB without its plugin metadata_lock_info, so look at idle ones too, or load it (INSTALL SONAME 'metadata_lock_info')"
 	}
 	return Describe(list)

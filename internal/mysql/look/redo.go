@@ -9,7 +9,7 @@ import (
 // makes a copy of it that starts again (error MY-013598). It is asked for
 // before each try; the other flavors have no such status.
 func (w *Watcher) CheckRedo(ctx context.Context) error {
-	if w.Server.Mariadb() {
+	if w.Server.IsMariaDB() {
 		return nil
 	}
 	rows, err := w.B.Query(ctx, "SHOW GLOBAL STATUS LIKE 'Innodb_redo_log_enabled'")

@@ -105,7 +105,7 @@ func Start(tb testing.TB, of string, args ...string) *Server {
 	}
 	s.Version = rows[0]["version"]
 	s.Kind.Identify(rows[0]["version"], rows[0]["comment"])
-	s.Kind.Perf = !s.Kind.Mariadb() && rows[0]["perf"] == "1"
+	s.Kind.Perf = !s.Kind.IsMariaDB() && rows[0]["perf"] == "1"
 	s.Granted = access.Statements(access.For(s.Kind, defaultUses), QuotedUser)
 	for _, statement := range append([]string{
 		"CREATE DATABASE t",

@@ -107,7 +107,7 @@ func (f *Finder) locateParts(ctx context.Context, v variables, at *snapshot.Loca
 		return err
 	}
 	err = l.list()
-	if err == nil && !f.Server.Mariadb() {
+	if err == nil && !f.Server.IsMariaDB() {
 		err = f.dictionaryParts(ctx, l)
 	}
 	at.Parts, at.Warnings = l.parts, l.warnings

@@ -65,7 +65,7 @@ func Binlog(ctx context.Context, p *session.Pair, c *wire.Conn) (binlogStatus, e
 		}
 	}
 	switch {
-	case p.Server.Mariadb():
+	case p.Server.IsMariaDB():
 		rows, err = c.Query(ctx, "SELECT @@global.gtid_binlog_pos AS gtid, @@global.gtid_slave_pos AS replica, @@global.slave_parallel_threads AS workers")
 	case !p.Server.GTID:
 		return b, nil

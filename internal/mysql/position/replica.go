@@ -121,7 +121,7 @@ type appliers struct {
 
 // readAppliers asks how the appliers work.
 func readAppliers(ctx context.Context, p *session.Pair, c *wire.Conn, b binlogStatus) (appliers, error) {
-	if p.Server.Mariadb() {
+	if p.Server.IsMariaDB() {
 		return appliers{mariadb: true, threads: b.workers, domains: domains(b.replicaGTID)}, nil
 	}
 	if !p.Server.Perf || p.Server.Number < 80000 {

@@ -21,7 +21,7 @@ func (p *Pair) learn(ctx context.Context) error {
 	p.Server.Identify(rows[0]["version"], rows[0]["comment"])
 	p.Server.User = dialect.QuoteUser(rows[0]["user"])
 	p.Server.Binlog = rows[0]["log_bin"] == "1"
-	if p.Server.Mariadb() {
+	if p.Server.IsMariaDB() {
 		p.Server.GTID = true
 		return nil
 	}
@@ -80,7 +80,7 @@ func (p *Pair) LearnPerformance(ctx context.Context) error {
 // LearnViews finds out by which of the server's own tables it can be seen
 // who is in the way. Nothing of it is needed; what is missing makes the look coarser.
 func (p *Pair) LearnViews(ctx context.Context) error {
-	if p.Server.Mariadb() {
+	if p.Server.IsMariaDB() {
 		// Its plugin is asked directly: no privilege is needed for the question, and PROCESS for the answer.
 		_, err := p.B.Query(ctx, "SELECT THREAD_ID FROM information_schema.METADATA_LOCK_INFO LIMIT 1")
 		p.Server.MDLInfo = err == nil

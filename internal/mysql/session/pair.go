@@ -141,7 +141,7 @@ func (p *Pair) Command(ctx context.Context) (string, bool, error) {
 	switch {
 	case p.Server.Perf:
 		from = fmt.Sprintf("SELECT PROCESSLIST_COMMAND AS command FROM performance_schema.threads WHERE PROCESSLIST_ID = %d", p.A.ID)
-	case p.Server.Mariadb():
+	case p.Server.IsMariaDB():
 		from = fmt.Sprintf("SELECT COMMAND AS command FROM information_schema.PROCESSLIST WHERE ID = %d", p.A.ID)
 	default:
 		list, err := p.ShowProcesses(ctx)
