@@ -70,20 +70,6 @@ func (h *Holder) sameSession(ctx context.Context) error {
 	return nil
 }
 
-// prove has the server say that A holds what the method takes.
-func (h *Holder) prove(ctx context.Context) error {
-	switch h.method.Kind {
-	case snapshot.LockFTWRL:
-		return h.proveFTWRL(ctx)
-	case snapshot.LockBackupStage:
-		return h.proveStage(ctx)
-	case snapshot.LockInstance:
-		return h.proveListed(ctx, "BACKUP LOCK", "SHARED")
-	default:
-		return nil
-	}
-}
-
 // release sends what gives up the method's lock, again where a KILL QUERY of
 // someone's hits it.
 func (h *Holder) release(ctx context.Context) error {
