@@ -265,6 +265,10 @@ func logIsWrittenLate(t *testing.T, srv *testServer) {
 // lock instead of giving up in every try.
 func TestAutoWithoutTimeToLook(t *testing.T) {
 	srv := startMySQL(t)
+	root := srv.Root(t)
+	for i := range 500 { // more than a server lists in a millisecond, however idle it is
+		srv.MustRun(t, root, fmt.Sprintf("CREATE VIEW t.v%d AS SELECT 1", i))
+	}
 	s := srv.connect(t, func(c *Config) { c.Lock, c.EverythingFrozen, c.LockTimeout = LockAuto, true, time.Millisecond })
 	if err := s.Ready(t.Context(), time.Minute); err != nil {
 		t.Fatal(err)
