@@ -79,8 +79,10 @@ func (q *Queue) look(ctx context.Context, url, region string) (Attributes, error
 const NoMessage = "stillpoint-doctor-asks-whether-it-may"
 
 // TryExtend and TryDelete ask for something that cannot be done, with the handle
-// of no message: whoever may not do it is denied, and whoever may is told that
-// the handle is invalid, which is a *snapshot.LeaseLostError. Nothing changes.
+// of no message: AWS answers that with ReceiptHandleIsInvalid (softwaremill/elasticmq#324),
+// which is a *snapshot.LeaseLostError here, and whoever may not do it is denied. A
+// request is authorized before it is carried out (IAM User Guide, how IAM works);
+// that SQS looks at the handle later than that is written nowhere. Nothing changes.
 func (q *Queue) TryExtend(ctx context.Context) error { return q.Extend(ctx, NoMessage, 0) }
 
 // TryDelete is described with TryExtend.
