@@ -8,6 +8,7 @@
 #   VERSION            what `stillpoint version` says (git describe)
 #   SOURCE_DATE_EPOCH  the time of all files (that of the commit)
 #   ARCHES             "amd64 arm64"
+#   FORMATS            "deb rpm"
 #   DIST               where to (dist)
 #   MAINTAINER         whom the packages name
 set -euo pipefail
@@ -63,7 +64,7 @@ for PACKAGE_ARCH in ${ARCHES:-amd64 arm64}; do
 	for page in stillpoint.1 stillpoint.yaml.5 stillpoint.7; do
 		gzip -9n <"infra/packaging/man/$page" >"$STAGE/$page.gz"
 	done
-	for format in deb rpm; do
+	for format in ${FORMATS:-deb rpm}; do
 		go run "$nfpm" package --config infra/packaging/nfpm.yaml --packager $format --target "$dist" >"$work/log" 2>&1 || {
 			cat "$work/log" >&2
 			exit 1
