@@ -75,7 +75,7 @@ for PACKAGE_ARCH in ${ARCHES:-amd64 arm64}; do
 	cp -r infra/packaging/completions "$STAGE/"
 	chmod -R u=rwX,go=rX "$STAGE"
 	tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --format=gnu -C "$work" -c "${STAGE##*/}" |
-		gzip -9n >"$dist/${STAGE##*/}.tar.gz"
+		gzip -n >"$dist/${STAGE##*/}.tar.gz"
 	cp "$work/sbom" "$dist/${STAGE##*/}.spdx.json"
 done
 [ "$what" = package ] || (cd "$dist" && sha256sum -- stillpoint*"$PACKAGE_VERSION"*.{deb,rpm,tar.gz,spdx.json} >SHA256SUMS)

@@ -85,10 +85,19 @@ func licenses(info *debug.BuildInfo) (string, error) {
 		return "", err
 	}
 	sources := []struct{ name, dir string }{{"The Go runtime and standard library", goroot}}
+	listed, err := output("go", "list", "-m", "-f", "{{.Path}} {{.Dir}}", "all")
+	if err != nil {
+		return "", err
+	}
+	dirs := map[string]string{}
+	for line := range strings.Lines(listed) {
+		path, dir, _ := strings.Cut(strings.TrimSpace(line), " ")
+		dirs[path] = dir
+	}
 	for _, m := range info.Deps {
-		dir, err := output("go", "list", "-m", "-f", "{{.Dir}}", module(m).Path)
-		if err != nil {
-			return "", err
+		dir := dirs[m.Path]
+		if dir == "" {
+			return "", fmt.Errorf("cannot find the sources of %s %s: build the program here before", module(m).Path, module(m).Version)
 		}
 		sources = append(sources, struct{ name, dir string }{module(m).Path, dir})
 	}

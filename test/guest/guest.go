@@ -62,6 +62,9 @@ func trees() string {
 	return filepath.Join(cache, "stillpoint", "debian")
 }
 
+// Tree is where the files of a tree are, which nobody is to change.
+func Tree(name string) string { return filepath.Join(trees(), name) }
+
 // Missing says what this machine lacks for a guest; "" where it lacks nothing.
 func Missing() string {
 	if os.Geteuid() != 0 {
@@ -73,7 +76,7 @@ func Missing() string {
 		}
 	}
 	for _, tree := range []string{Host, Tools} {
-		if _, err := os.Stat(filepath.Join(trees(), tree, "etc/os-release")); err != nil {
+		if _, err := os.Stat(filepath.Join(Tree(tree), "etc/os-release")); err != nil {
 			return "a Debian to install packages in (make setup)"
 		}
 	}
@@ -180,7 +183,7 @@ func Boot(ctx context.Context, c Config) (_ *Guest, err error) {
 	defer ready.Close()
 
 	args := []string{"--mount", "--propagation", "slave", "--pid", "--fork", "--kill-child=KILL", "--uts", "--ipc", "sh", "-c", prepare, "sh",
-		g.dir, filepath.Join(trees(), c.Tree), g.cgroup}
+		g.dir, Tree(c.Tree), g.cgroup}
 	for at, from := range c.Mounts {
 		args = append(args, from, at)
 	}
