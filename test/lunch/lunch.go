@@ -6,12 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"stillpoint/internal/config"
 	"stillpoint/test/guest"
 	"stillpoint/test/scene"
 )
@@ -45,6 +47,9 @@ func Set(ctx context.Context, c Config) (_ *Host, err error) {
 			err = errors.Join(err, h.Close())
 		}
 	}()
+	if err := httpFree(ctx); err != nil {
+		return nil, err
+	}
 	// Credentials, region and instance id come from the metadata, as on EC2.
 	if h.Scene, err = scene.New(ctx, scene.Config{NoDatabase: true, Role: "stillpoint-db1"}); err != nil {
 		return nil, err
@@ -67,6 +72,25 @@ func Set(ctx context.Context, c Config) (_ *Host, err error) {
 		return nil, err
 	}
 	return h, h.Guest.Write("/root/stillpoint.deb", string(deb), 0o644)
+}
+
+// httpFree waits until nobody listens where the worker does by default: the host has this machine's network.
+func httpFree(ctx context.Context) error {
+	addr := config.Default().HTTPAddr
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for tick := time.NewTicker(100 * time.Millisecond); ; {
+		var lc net.ListenConfig
+		l, err := lc.Listen(ctx, "tcp", addr)
+		if err == nil {
+			return l.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("somebody listens on %s, where the worker would: %w", addr, err)
+		case <-tick.C:
+		}
+	}
 }
 
 // Close takes everything down.

@@ -34,7 +34,7 @@ func TestLunch(t *testing.T) {
 	needs(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	deb, err := Package(ctx, t.TempDir())
+	deb, err := Package(ctx, t.TempDir(), "v0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
