@@ -59,7 +59,7 @@ for PACKAGE_ARCH in ${ARCHES:-amd64 arm64}; do
 	mkdir "$STAGE"
 	echo "package: $version as $PACKAGE_VERSION for $PACKAGE_ARCH"
 	CGO_ENABLED=0 GOOS=linux GOARCH=$PACKAGE_ARCH go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$version" -o "$STAGE/stillpoint" ./cmd/stillpoint
-	go run ./scripts/materials -notices "$STAGE/copyright" -sbom "$work/sbom" "$STAGE/stillpoint"
+	go run ./scripts/materials -version "$version" -notices "$STAGE/copyright" -sbom "$work/sbom" "$STAGE/stillpoint"
 	gzip -9n <CHANGELOG.md >"$STAGE/changelog.gz"
 	for page in stillpoint.1 stillpoint.yaml.5 stillpoint.7; do
 		gzip -9n <"infra/packaging/man/$page" >"$STAGE/$page.gz"

@@ -24,21 +24,22 @@ import (
 
 func main() {
 	sbom := flag.String("sbom", "", "write the SPDX document to this file")
+	version := flag.String("version", "", "what the program calls its version; -trimpath keeps it out of what the linker writes")
 	notices := flag.String("notices", "", "write our license and those of the modules to this file")
 	flag.Parse()
-	if err := run(flag.Arg(0), *sbom, *notices); err != nil {
+	if err := run(flag.Arg(0), *version, *sbom, *notices); err != nil {
 		fmt.Fprintln(os.Stderr, "materials:", err)
 		os.Exit(1)
 	}
 }
 
-func run(program, sbom, notices string) error {
+func run(program, version, sbom, notices string) error {
 	info, err := buildinfo.ReadFile(program)
 	if err != nil {
 		return fmt.Errorf("cannot read what %s was built from: %w", program, err)
 	}
 	if sbom != "" {
-		doc, err := document(program, info)
+		doc, err := document(program, version, info)
 		if err != nil {
 			return err
 		}
@@ -206,7 +207,7 @@ type (
 const unknown = "NOASSERTION"
 
 // document lists the program, the toolchain's library and every module in it.
-func document(program string, info *debug.BuildInfo) ([]byte, error) {
+func document(program, version string, info *debug.BuildInfo) ([]byte, error) {
 	f, err := os.Open(program)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the program: %w", err)
@@ -221,10 +222,7 @@ func document(program string, info *debug.BuildInfo) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("SOURCE_DATE_EPOCH is to be the time of the commit in seconds: %w", err)
 	}
-	version, arch := setting(info, "-ldflags"), setting(info, "GOARCH")
-	if _, after, ok := strings.Cut(version, "main.version="); ok {
-		version, _, _ = strings.Cut(after, " ")
-	}
+	arch := setting(info, "GOARCH")
 	main := spdxPackage{
 		SPDXID: "SPDXRef-stillpoint", Name: "stillpoint", VersionInfo: version, DownloadLocation: unknown,
 		LicenseConcluded: "Apache-2.0", LicenseDeclared: "Apache-2.0", CopyrightText: unknown,
