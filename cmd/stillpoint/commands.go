@@ -26,6 +26,7 @@ type commands struct {
 
 	Worker   workerCommand   `cmd:"" help:"Take requests from the queue until SIGTERM."`
 	Snapshot snapshotCommand `cmd:"" help:"Take one set of snapshots now, without the queue."`
+	Doctor   doctorCommand   `cmd:"" help:"Look at all that could go wrong, beforehand; holds and changes nothing."`
 	Thaw     thawCommand     `cmd:"" help:"Thaw what dead workers have left frozen; safe at any time."`
 	Send     sendCommand     `cmd:"" help:"Check a request and put it on the queue."`
 	Claim    claimCommand    `cmd:"" help:"Confirm that this instance, a clone, may answer its queue."`
