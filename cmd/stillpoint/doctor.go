@@ -28,16 +28,16 @@ func (c doctorCommand) Run(ctx context.Context, g *globals) error {
 	_, watched := terminal(g.err)
 	begun := func(check doctor.Check) {
 		if watched && !c.JSON {
-			fmt.Fprintf(g.err, "\r\x1b[K%s ...", strings.TrimPrefix(check.Plan+": "+check.Name, ": "))
+			_, _ = fmt.Fprintf(g.err, "\r\x1b[K%s ...", strings.TrimPrefix(check.Plan+": "+check.Name, ": "))
 		}
 	}
 	// The file says which checks there are.
 	report.Findings = doctor.Run(ctx, v.first(), begun)
 	report.Findings = append(report.Findings, doctor.Run(ctx, v.rest(), begun)...)
 	if watched && !c.JSON {
-		fmt.Fprint(g.err, "\r\x1b[K")
+		_, _ = fmt.Fprint(g.err, "\r\x1b[K")
 	}
-	report.InstanceID, report.Region = v.id.InstanceID, v.id.Region
+	report.InstanceID, report.Region, report.NotAsked = v.id.InstanceID, v.id.Region, v.notAsked
 	report.OK = report.Count(doctor.Fail) == 0
 	if err := c.print(g, report, tty); err != nil {
 		return err
@@ -70,6 +70,10 @@ type visit struct {
 	file *config.File
 	// id is who this is; what is not known is empty.
 	id messages.Identity
+	// notAsked is what only doing it would show, see doctor.Report.
+	notAsked []string
+	// aws is what the checks of AWS have and know.
+	aws amazon
 }
 
 // first are the checks that tell what else there is to look at.

@@ -1,0 +1,122 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Seen is what Look finds.
+type Seen struct {
+	// Owner is the instance that the directory is bound to; "": none yet.
+	Owner string
+	// Requests is how many requests are on record.
+	Requests int
+	// Outbox is how many results wait to be published, Oldest since when.
+	Outbox int
+	Oldest time.Time
+	// LastSuccess has those of the plans that have succeeded.
+	LastSuccess map[string]time.Time
+}
+
+// Look reads what the journal in dir says, beside a worker that writes it: nothing
+// is locked, created, repaired or set aside. A directory that is not there is an
+// empty journal. The error is about what cannot be read or understood.
+func Look(dir string, plans []string) (Seen, error) {
+	seen := Seen{LastSuccess: map[string]time.Time{}}
+	j := &Journal{dir: dir}
+	var b binding
+	if err := peek(filepath.Join(dir, instanceFile), &b); ignoreMissing(err) != nil {
+		return seen, err
+	}
+	seen.Owner = b.InstanceID
+	for folder, each := range map[string]func(name string){
+		requestsDir: func(string) { seen.Requests++ },
+		outboxDir: func(name string) {
+			seen.Outbox++
+			stamp, _, _ := strings.Cut(name, "-")
+			if n, err := strconv.ParseInt(stamp, 10, 64); err == nil && (seen.Oldest.IsZero() || time.Unix(0, n).Before(seen.Oldest)) {
+				seen.Oldest = time.Unix(0, n)
+			}
+		},
+	} {
+		names, err := records(filepath.Join(dir, folder))
+		if ignoreMissing(err) != nil {
+			return seen, fmt.Errorf("cannot look at the journal: %w", err)
+		}
+		for _, name := range names {
+			each(name)
+		}
+	}
+	for _, plan := range plans {
+		var s success
+		if err := peek(j.planPath(plan), &s); errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return seen, err
+		}
+		seen.LastSuccess[plan] = s.At
+	}
+	return seen, nil
+}
+
+// peek is read, and leaves what it cannot understand where it is.
+func peek(path string, v any) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("cannot look at the journal: %w", err)
+	}
+	if err := decode(data, v); err != nil {
+		return fmt.Errorf("cannot understand %s: %w", path, err)
+	}
+	return nil
+}
+
+// HeldBy says who has the lock of a file that LockRun made, without taking it: a
+// worker that starts at that moment would find it taken. ok is false where nobody
+// has. The kernel's list of locks is asked (proc(5), /proc/locks).
+func HeldBy(path string) (holder Holder, ok bool, err error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return holder, false, nil
+	}
+	var st unix.Stat_t
+	if err == nil {
+		err = unix.Stat(path, &st)
+	}
+	if err != nil {
+		return holder, false, fmt.Errorf("cannot look at the lock: %w", err)
+	}
+	list, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		return holder, false, fmt.Errorf("cannot read the kernel's locks: %w", err)
+	}
+	if !flocked(string(list), fmt.Sprintf("%02x:%02x:%d", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino)) {
+		return holder, false, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil || info.Size() > maxHolder {
+		return holder, true, nil //nolint:nilerr // it is held, by whomever
+	}
+	return parseHolder(string(text)), true, nil
+}
+
+// flocked says whether one of the lines is a lock of flock(2) on the file that
+// is called inode in them: "1: FLOCK  ADVISORY  WRITE 2218 00:2d:12 0 EOF". What
+// waits for a lock has an arrow: "1: -> FLOCK ...".
+func flocked(locks, inode string) bool {
+	for line := range strings.Lines(locks) {
+		f := strings.Fields(line)
+		if len(f) >= 6 && f[1] == "FLOCK" && f[5] == inode {
+			return true
+		}
+	}
+	return false
+}
