@@ -70,6 +70,8 @@ type visit struct {
 	file *config.File
 	// id is who this is; what is not known is empty.
 	id messages.Identity
+
+	hostLooks
 }
 
 // first are the checks that tell what else there is to look at.
