@@ -15,6 +15,9 @@ import (
 	"stillpoint/internal/volume"
 )
 
+// serverFix is what to do where a question is not answered that every server answers.
+const serverFix = "look at the server's error log, and run the doctor again"
+
 // databaseWithin bounds a look at a server: each statement has 5 s, a connection 10.
 const databaseWithin = 30 * time.Second
 
@@ -98,7 +101,7 @@ func lookAtVersion(_ context.Context, s *server) []doctor.Finding {
 func lookAtConnections(ctx context.Context, s *server) []doctor.Finding {
 	set, err := s.Settings(ctx)
 	if err != nil {
-		return trouble(err, "")
+		return trouble(err, serverFix)
 	}
 	return []doctor.Finding{doctor.JudgeConnections(set.Connections, set.MaxConnections)}
 }
@@ -118,7 +121,7 @@ func lookAtCluster(ctx context.Context, s *server) []doctor.Finding {
 	case member:
 		return []doctor.Finding{doctor.Good("a Galera node that is alone, or desynced")}
 	}
-	return nil
+	return []doctor.Finding{doctor.Good("no node of a Galera cluster")}
 }
 
 func lookAtLock(ctx context.Context, s *server, p *config.Plan) []doctor.Finding {
@@ -133,7 +136,7 @@ func lookAtLock(ctx context.Context, s *server, p *config.Plan) []doctor.Finding
 func lookForBlockers(ctx context.Context, s *server, p *config.Plan) []doctor.Finding {
 	w, err := s.InTheWay(ctx)
 	if err != nil {
-		return trouble(err, "")
+		return trouble(err, serverFix)
 	}
 	m := p.MySQL
 	found := []doctor.Finding{doctor.JudgeBlockers(doctor.Blockers{
@@ -151,23 +154,20 @@ func lookForBlockers(ctx context.Context, s *server, p *config.Plan) []doctor.Fi
 func lookAtReplica(ctx context.Context, s *server, p *config.Plan) []doctor.Finding {
 	sources, err := s.Sources(ctx)
 	if err != nil {
-		return trouble(err, "")
+		return trouble(err, serverFix)
 	}
 	list := make([]doctor.Source, len(sources))
 	for i, one := range sources {
 		list[i] = doctor.Source(one)
 	}
-	if f, ok := doctor.JudgeSources(list, p.MySQL.Replica == config.ReplicaStopApplier); ok {
-		return []doctor.Finding{f}
-	}
-	return nil
+	return []doctor.Finding{doctor.JudgeSources(list, p.MySQL.Replica == config.ReplicaStopApplier)}
 }
 
 // lookAtLocation holds the server's files against the set, as a run does.
 func (v *visit) lookAtLocation(ctx context.Context, s *server, p *config.Plan) []doctor.Finding {
 	at, err := s.Locate(ctx)
 	if err != nil {
-		return trouble(err, "")
+		return trouble(err, serverFix)
 	}
 	if at.Doubt != "" && !at.Trusted && os.Geteuid() != 0 {
 		return []doctor.Finding{doctor.Unchecked("where the server's files are cannot be shown to a plain user: "+at.Doubt, doctor.AsRoot)}
@@ -197,7 +197,7 @@ func (v *visit) lookAtLocation(ctx context.Context, s *server, p *config.Plan) [
 func lookAtBinlog(ctx context.Context, s *server, p *config.Plan) []doctor.Finding {
 	set, err := s.Settings(ctx)
 	if err != nil {
-		return trouble(err, "")
+		return trouble(err, serverFix)
 	}
 	return []doctor.Finding{doctor.JudgeBinlog(doctor.Binlog{On: set.Binlog, Sync: set.SyncBinlog, Base: set.BinlogBase, Datadir: set.Datadir, Frozen: s.frozen || everythingFrozen(p)})}
 }

@@ -151,7 +151,7 @@ func lookAtHook(h *hook.Command) []doctor.Finding {
 	}
 	if err := h.CheckParents(); err != nil {
 		if os.Geteuid() != 0 && errors.Is(err, fs.ErrPermission) {
-			return trouble(err, "")
+			return trouble(err, doctor.AsRoot)
 		}
 		return []doctor.Finding{doctor.Bad(strings.ReplaceAll(err.Error(), "\n", "; ")+"; whoever may write there decides what runs as root", "put the program where only root may write, such as /usr/local/sbin")}
 	}

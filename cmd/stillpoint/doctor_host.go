@@ -74,7 +74,7 @@ func (v *visit) lookAtRights(context.Context) []doctor.Finding {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {
-		return []doctor.Finding{doctor.Unchecked("cannot read this process's capabilities: "+err.Error(), "")}
+		return []doctor.Finding{doctor.Unchecked("cannot read this process's capabilities: "+err.Error(), doctor.AsRoot)}
 	}
 	r := doctor.Rights{UID: os.Geteuid(), Freezes: v.planned(freezes), Locates: v.planned(locates)}
 	for _, name := range doctor.Capabilities() {
@@ -82,13 +82,13 @@ func (v *visit) lookAtRights(context.Context) []doctor.Finding {
 			r.Lacks = append(r.Lacks, name)
 		}
 	}
-	return []doctor.Finding{doctor.JudgeRights(r)}
+	return doctor.JudgeRights(r)
 }
 
 func (v *visit) lookAtKernel(context.Context) []doctor.Finding {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
-		return []doctor.Finding{doctor.Unchecked("cannot ask the kernel for its release: "+err.Error(), "")}
+		return []doctor.Finding{doctor.Unchecked("cannot ask the kernel for its release: "+err.Error(), "see that it is 5.6 or later")}
 	}
 	release, _, _ := bytes.Cut(u.Release[:], []byte{0})
 	return []doctor.Finding{doctor.JudgeKernel(string(release), v.planned(locates))}
@@ -124,7 +124,7 @@ func (v *visit) lookAtRuntimeDir(context.Context) []doctor.Finding {
 	}
 	switch r.Exists, err = freeze.CheckRuntimeDir(dir); {
 	case err != nil && os.Geteuid() != 0 && errors.Is(err, fs.ErrPermission):
-		return trouble(err, "")
+		return trouble(err, doctor.AsRoot)
 	case err != nil:
 		r.Problem = err.Error()
 	}

@@ -36,29 +36,51 @@ func Capabilities() []string {
 // AsRoot is what to do where a plain user cannot look.
 const AsRoot = "run it as root (sudo stillpoint doctor), or as the worker's own user"
 
-// JudgeRights judges them. What the worker's unit takes away or gives is not seen.
-func JudgeRights(r Rights) Finding {
-	var grave, minor []string
+// JudgeRights judges them: what a freeze needs and, where a plan has a database,
+// what it takes to see where that has its files. What the worker's unit takes
+// away or gives is not seen.
+func JudgeRights(r Rights) []Finding {
+	var freeze, locate, guardian []string
 	for _, name := range r.Lacks {
 		said := name + " (" + capabilityFor[name] + ")"
-		switch {
-		case name == CapFreeze && !r.Freezes, (name == CapTrace || name == CapRead) && !r.Locates:
-		case name == CapFreeze, name == CapTrace, name == CapRead:
-			grave = append(grave, said)
+		switch name {
+		case CapFreeze:
+			freeze = append(freeze, said)
+		case CapTrace, CapRead:
+			locate = append(locate, said)
 		default:
-			minor = append(minor, said)
+			guardian = append(guardian, said)
 		}
 	}
-	all := strings.Join(append(grave, minor...), ", ")
-	switch {
-	case len(grave) > 0 && r.UID != 0:
-		return Unchecked(fmt.Sprintf("this is user %d, who lacks %s and sees no more than a user does", r.UID, all), AsRoot)
-	case len(grave) > 0:
-		return Bad("this process lacks "+all, "give it these capabilities: what takes them away is a container, or the unit's CapabilityBoundingSet")
-	case len(minor) > 0:
-		return Poor("this process lacks "+all, "give it these capabilities, for a guardian that is on time on a busy host")
+	const fix = "give it these capabilities: what takes them away is a container, or the unit's CapabilityBoundingSet"
+	var found []Finding
+	plain := func(lacks []string) Finding {
+		return Unchecked(fmt.Sprintf("this is user %d, who lacks %s", r.UID, strings.Join(lacks, ", ")), AsRoot)
 	}
-	return Good(fmt.Sprintf("user %d, with every capability that a run needs (of this process; the worker's unit may take some away)", r.UID))
+	if r.Freezes {
+		f := Good(fmt.Sprintf("user %d may freeze (this process may; the worker's unit can take that away)", r.UID))
+		switch {
+		case len(freeze) > 0 && r.UID != 0:
+			f = plain(append(freeze, guardian...))
+		case len(freeze) > 0:
+			f = Bad("this process lacks "+strings.Join(append(freeze, guardian...), ", "), fix)
+		case len(guardian) > 0:
+			f = Poor("this process lacks "+strings.Join(guardian, ", "), fix+"; with them the guardian is on time on a busy host too")
+		}
+		found = append(found, f)
+	}
+	if r.Locates {
+		f := Good(fmt.Sprintf("user %d may see which process a server is, and which files it has", r.UID))
+		switch {
+		case len(locate) > 0 && r.UID != 0:
+			f = plain(locate)
+		case len(locate) > 0: // database.location shows whether it matters
+			f = Poor("this process lacks "+strings.Join(locate, ", "), fix)
+		}
+		f.Check = "host.server_rights"
+		found = append(found, f)
+	}
+	return found
 }
 
 // JudgeKernel judges the kernel's release, such as "6.1.0-18-cloud-amd64". Where
@@ -66,7 +88,7 @@ func JudgeRights(r Rights) Finding {
 func JudgeKernel(release string, locates bool) Finding {
 	var major, minor int
 	if n, _ := fmt.Sscanf(release, "%d.%d", &major, &minor); n != 2 {
-		return Unchecked(fmt.Sprintf("the kernel calls itself %q", release), "")
+		return Unchecked(fmt.Sprintf("the kernel calls itself %q", release), "see that it is 5.6 or later")
 	}
 	if major > 5 || major == 5 && minor >= 6 {
 		return Good("Linux " + release)

@@ -151,10 +151,13 @@ type Source struct {
 	Doubt string
 }
 
-// JudgeSources judges the replication of a server; false where it is no replica.
-func JudgeSources(list []Source, stops bool) (f Finding, ok bool) {
+// JudgeSources judges the replication of a server. stops: replica: stop_applier.
+func JudgeSources(list []Source, stops bool) Finding {
+	if len(list) == 0 && stops {
+		return Good("no replica of another server, so that stop_applier has nothing to stop")
+	}
 	if len(list) == 0 {
-		return f, false
+		return Good("no replica of another server")
 	}
 	var ill, doubts, fine []string
 	for _, s := range list {
@@ -175,13 +178,13 @@ func JudgeSources(list []Source, stops bool) (f Finding, ok bool) {
 	}
 	switch {
 	case len(ill) > 0:
-		return Poor("a replica that does not follow: "+strings.Join(ill, "; "), "START REPLICA SQL_THREAD (MariaDB: START SLAVE), and look at SHOW REPLICA STATUS"), true
+		return Poor("a replica that does not follow: "+strings.Join(ill, "; "), "START REPLICA SQL_THREAD (MariaDB: START SLAVE), and look at SHOW REPLICA STATUS")
 	case len(doubts) > 0:
-		return Poor("a replica whose position in the source's binlog is left out of results: "+strings.Join(doubts, "; "), "write replica: stop_applier, or go by the GTIDs"), true
+		return Poor("a replica whose position in the source's binlog is left out of results: "+strings.Join(doubts, "; "), "write replica: stop_applier, or go by the GTIDs")
 	case stops:
-		return Good("a replica " + strings.Join(fine, ", ") + ", whose applier is stopped for each try and started again"), true
+		return Good("a replica " + strings.Join(fine, ", ") + ", whose applier is stopped for each try and started again")
 	}
-	return Good("a replica " + strings.Join(fine, ", ") + "; its position can be told"), true
+	return Good("a replica " + strings.Join(fine, ", ") + "; its position can be told")
 }
 
 // ourConnections is how many a run has at the most: two, and one more to withdraw a request.
