@@ -213,9 +213,9 @@ func (h *hostStage) frozenByUs(t *testing.T) {
 
 // What a worker and a guardian that were killed inside the window have left is found, and told by what ends it.
 func TestLeftFrozen(t *testing.T) {
-	h := hostStageOf(t, scene.Config{PlanYAML: "snapshot_timeout: 30s\nmax_hold: 60s"})
+	h := hostStageOf(t, scene.Config{})
 	h.work()
-	h.AWS.SetFaults(localstack.Fault{Operation: "ec2:CreateSnapshots", Latency: 25 * time.Second})
+	h.AWS.SetFaults(localstack.Fault{Operation: "ec2:CreateSnapshots", Latency: 8 * time.Second})
 	if _, err := h.Send(h.ctx, `{"plan":"nightly","requestId":"both"}`); err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +245,9 @@ func TestLeftFrozen(t *testing.T) {
 		}
 	}
 	<-h.worker.Exited()
-	t.Cleanup(func() { _, _ = h.Command(context.WithoutCancel(h.ctx), "thaw", "--runtime-dir", h.RuntimeDir).CombinedOutput() })
+	t.Cleanup(func() {
+		_, _ = h.Command(context.WithoutCancel(h.ctx), "thaw", "--runtime-dir", h.RuntimeDir).CombinedOutput()
+	})
 	h.compare(t, onlyMine(h.doctor(t, h.ConfigPath)), wants{
 		"host.freeze_record": "FAIL run stillpoint thaw: writes there wait until then", "nightly: freeze.now": "FAIL run stillpoint thaw",
 	})

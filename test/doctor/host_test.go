@@ -368,7 +368,7 @@ func hostCases() []hostCase {
 			return h.mysql(t, "coordinates_file: "+dir+"/coordinates"), nil
 		}, wants{"nightly: database.coordinates_file": "FAIL install -d -o root -m 700"}},
 		{"not everything frozen", text(func(t *testing.T, h *hostStage) string { return h.edit(t, "    freeze: [", "    no_freeze: [") }), wants{
-			"nightly: freeze.*": "gone", "nightly: volumes.others": "gone",
+			"host.rights": "gone", "nightly: freeze.*": "gone", "nightly: volumes.others": "gone",
 			"nightly: database.consistency": "warn at the best a set of this plan is database-consistent", "nightly: database.binlog": "warn sync_binlog",
 		}},
 	}
