@@ -28,14 +28,14 @@ func (c doctorCommand) Run(ctx context.Context, g *globals) error {
 	_, watched := terminal(g.err)
 	begun := func(check doctor.Check) {
 		if watched && !c.JSON {
-			fmt.Fprintf(g.err, "\r\x1b[K%s ...", strings.TrimPrefix(check.Plan+": "+check.Name, ": "))
+			_, _ = fmt.Fprintf(g.err, "\r\x1b[K%s ...", strings.TrimPrefix(check.Plan+": "+check.Name, ": "))
 		}
 	}
 	// The file says which checks there are.
 	report.Findings = doctor.Run(ctx, v.first(), begun)
 	report.Findings = append(report.Findings, doctor.Run(ctx, v.rest(), begun)...)
 	if watched && !c.JSON {
-		fmt.Fprint(g.err, "\r\x1b[K")
+		_, _ = fmt.Fprint(g.err, "\r\x1b[K")
 	}
 	report.InstanceID, report.Region = v.id.InstanceID, v.id.Region
 	report.OK = report.Count(doctor.Fail) == 0

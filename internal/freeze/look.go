@@ -84,15 +84,18 @@ func On(mounts []string, path string) (mount string, err error) {
 	if err != nil {
 		return "", err
 	}
-	places := append([]place{at}, carriers(mounted, at)...)
+	var theirs []place
 	for _, m := range mounts {
 		p, err := mounted.locatePath(m)
 		if err != nil {
 			return "", err
 		}
-		for _, q := range places {
+		theirs = append(theirs, p)
+	}
+	for _, q := range append([]place{at}, carriers(mounted, at)...) { // itself first
+		for i, p := range theirs {
 			if p.super == q.super || p.device == q.device {
-				return m, nil
+				return mounts[i], nil
 			}
 		}
 	}

@@ -57,8 +57,11 @@ func Writes(ctx context.Context, mount string, within time.Duration, args ...str
 	if err := cmd.Start(); err != nil {
 		return false, fmt.Errorf("cannot try a write to %s: %w", mount, err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // its exit code says all
+		close(ended)
+	}()
 	late := time.NewTimer(within)
 	defer late.Stop()
 	select {

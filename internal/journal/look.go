@@ -72,18 +72,29 @@ func Look(dir string) (State, error) {
 	if room.Files > 0 {
 		s.Inodes = int64(room.Ffree)
 	}
-	if !s.Exists || s.Problem != nil {
-		return s, nil
+	if s.Exists && s.Problem == nil {
+		s.lookInside(dir)
 	}
-	if info, err := os.Lstat(filepath.Join(dir, reserveFile)); err == nil {
-		st, ok := info.Sys().(*syscall.Stat_t)
-		s.Reserved = ok && st.Blocks*512 >= reserveBytes
-	}
+	return s, nil
+}
+
+// lookInside reads what is in a directory that would be used.
+func (s *State) lookInside(dir string) {
+	s.Reserved = reserved(filepath.Join(dir, reserveFile))
 	var b binding
 	var u unclaimed
 	s.Unreadable = errors.Join(peek(filepath.Join(dir, instanceFile), &b), peek(filepath.Join(dir, unclaimedFile), &u))
 	s.Bound, s.SetAside, s.SetAsideOwner = b.InstanceID, u.SetAside, u.Owner
-	return s, nil
+}
+
+// reserved says that the room is kept already.
+func reserved(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && st.Blocks*512 >= reserveBytes
 }
 
 // peek is read for one who only looks: what cannot be understood stays where it

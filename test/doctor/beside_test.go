@@ -267,7 +267,7 @@ func TestPlainUser(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	program := filepath.Join(dir, "stillpoint")
-	binary, err := os.ReadFile(h.Scene.Config.Stillpoint)
+	binary, err := os.ReadFile(h.Config.Stillpoint)
 	if err == nil {
 		err = errors.Join(os.Chmod(dir, 0o755), os.Chmod(h.Dir, 0o755), os.WriteFile(program, binary, 0o600), os.Chmod(program, 0o755))
 	}

@@ -239,7 +239,11 @@ func hostCases() []hostCase {
 			return h.edit(t, "runtime_dir: "+h.RuntimeDir, "runtime_dir: "+dir), nil
 		}, wants{"host.runtime_dir": "FAIL chmod go-w"}},
 		{"runtime_dir on a disk", text(func(t *testing.T, h *hostStage) string {
-			return h.edit(t, "runtime_dir: "+h.RuntimeDir, "runtime_dir: "+filepath.Join(h.Dir, "on-disk"))
+			b, err := os.ReadFile(h.file(t, map[string]string{"runtime_dir": filepath.Join(h.Dir, "on-disk")}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(b)
 		}), wants{"host.runtime_dir": "warn under /run"}},
 		{"a damaged record", text(func(t *testing.T, h *hostStage) string {
 			file(t, filepath.Join(h.RuntimeDir, freeze.RecordName+".damaged-1"), "x", 0o600)
@@ -484,10 +488,10 @@ func (h *hostStage) by(t *testing.T, text string, program ...string) judged.Repo
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrapper := file(t, filepath.Join(t.TempDir(), "by"), "#!/bin/sh\nexec "+found+" "+strings.Join(program[1:], " ")+" "+h.Scene.Config.Stillpoint+" \"$@\"\n", 0o755)
-	before := h.Scene.Config.Stillpoint
-	h.Scene.Config.Stillpoint = wrapper
-	defer func() { h.Scene.Config.Stillpoint = before }()
+	wrapper := file(t, filepath.Join(t.TempDir(), "by"), "#!/bin/sh\nexec "+found+" "+strings.Join(program[1:], " ")+" "+h.Config.Stillpoint+" \"$@\"\n", 0o755)
+	before := h.Config.Stillpoint
+	h.Config.Stillpoint = wrapper
+	defer func() { h.Config.Stillpoint = before }()
 	return h.doctor(t, path)
 }
 
