@@ -1,6 +1,7 @@
 package localstack_test
 
 import (
+	"net/http"
 	"os"
 	"reflect"
 	"strings"
@@ -8,7 +9,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/go-json-experiment/json"
 
 	"stillpoint/localstack"
@@ -103,6 +106,12 @@ func TestClockMovesByControl(t *testing.T) {
 	}
 	if got := must(c.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &q}))(t).Messages; len(got) != 1 {
 		t.Errorf("got %d messages after the delay", len(got))
+	}
+	// Clients tell by the Date of an answer how far their clock is off.
+	out := must(c.sqs.ListQueues(t.Context(), &sqs.ListQueuesInput{}))(t)
+	raw, _ := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response)
+	if date, err := http.ParseTime(raw.Header.Get("Date")); err != nil || date.Sub(before) < 9*time.Minute {
+		t.Errorf("the answer is of %s (%v), ten minutes after %s", date, err, before)
 	}
 }
 

@@ -163,7 +163,7 @@ func drop(w http.ResponseWriter) {
 }
 
 func (s *Server) write(w http.ResponseWriter, op wire.Operation, a wire.Reply) {
-	head(w, a)
+	s.head(w, a)
 	if _, err := w.Write(a.Body); err != nil {
 		s.log.Debug().Err(err).Str("operation", op.Name).Msg("the client did not take the answer")
 	}
@@ -172,15 +172,17 @@ func (s *Server) write(w http.ResponseWriter, op wire.Operation, a wire.Reply) {
 // writeHalf sends half of an answer whose length it announces whole. When the handler returns, the connection is closed for that.
 func (s *Server) writeHalf(w http.ResponseWriter, op wire.Operation, a wire.Reply) {
 	w.Header().Set("Content-Length", strconv.Itoa(max(len(a.Body), 2)))
-	head(w, a)
+	s.head(w, a)
 	_, err := w.Write(a.Body[:len(a.Body)/2])
 	if err := errors.Join(err, http.NewResponseController(w).Flush()); err != nil {
 		s.log.Debug().Err(err).Str("operation", op.Name).Msg("the client did not take half of the answer")
 	}
 }
 
-func head(w http.ResponseWriter, a wire.Reply) {
+// head begins an answer. Its Date is the time here, which clients compare their own clock with.
+func (s *Server) head(w http.ResponseWriter, a wire.Reply) {
 	h := w.Header()
+	h.Set("Date", s.clock.Now().UTC().Format(http.TimeFormat))
 	h.Set("Content-Type", a.ContentType)
 	for k, v := range a.Header {
 		h.Set(k, v)

@@ -1,6 +1,7 @@
 package localstack_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -41,7 +42,7 @@ func start(t *testing.T, c localstack.Config) *cloud {
 		}
 	})
 	config := aws.Config{
-		Region:       "eu-west-1",
+		Region:       cmp.Or(c.Region, "eu-west-1"),
 		BaseEndpoint: aws.String(s.URL()),
 		HTTPClient:   &http.Client{Transport: whole.Answers(transport)},
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {

@@ -2,6 +2,9 @@ package worker
 
 import "time"
 
+// DefaultVisibility is Timing's.
+const DefaultVisibility = 120 * time.Second
+
 // Timing is every delay and bound of the Loop. A zero field means its default.
 type Timing struct {
 	// ReceiveTimeout bounds one poll of 20 s. Default 30 s.
@@ -45,7 +48,7 @@ func (t Timing) withDefaults() Timing {
 	}
 	def(&t.ReceiveTimeout, 30*time.Second)
 	def(&t.CallTimeout, 5*time.Second)
-	def(&t.Visibility, 120*time.Second)
+	def(&t.Visibility, DefaultVisibility)
 	def(&t.Heartbeat, 40*time.Second)
 	def(&t.HeartbeatRetry, 5*time.Second)
 	def(&t.LeaseMargin, 15*time.Second)

@@ -37,7 +37,7 @@ func (c doctorCommand) Run(ctx context.Context, g *globals) error {
 	if watched && !c.JSON {
 		_, _ = fmt.Fprint(g.err, "\r\x1b[K")
 	}
-	report.InstanceID, report.Region = v.id.InstanceID, v.id.Region
+	report.InstanceID, report.Region, report.NotAsked = v.id.InstanceID, v.id.Region, v.notAsked
 	report.OK = report.Count(doctor.Fail) == 0
 	if err := c.print(g, report, tty); err != nil {
 		return err
@@ -70,7 +70,10 @@ type visit struct {
 	file *config.File
 	// id is who this is; what is not known is empty.
 	id messages.Identity
-
+	// notAsked is what only doing it would show, see doctor.Report.
+	notAsked []string
+	// aws is what the checks of AWS have and know.
+	aws amazon
 	hostLooks
 }
 

@@ -60,14 +60,14 @@ func (v *visit) database(p *config.Plan) []doctor.Check {
 func lookAtDefaults(path string) []doctor.Finding {
 	readable, err := mysql.LookDefaults(path)
 	if err != nil {
-		return trouble(err, "the file needs a [client] section with user and password, root as its owner, and mode 0600")
+		return looked(err, "the file needs a [client] section with user and password, root as its owner, and mode 0600")
 	}
 	return []doctor.Finding{doctor.JudgeDefaults(path, readable)}
 }
 
 func lookAtCoordinates(p *config.Plan) []doctor.Finding {
 	if err := coordinatesFile(p).Check(); err != nil {
-		return trouble(err, "a directory of root's on the volume, such as install -d -o root -m 700 "+p.MySQL.CoordinatesFile[:strings.LastIndexByte(p.MySQL.CoordinatesFile, '/')])
+		return looked(err, "a directory of root's on the volume, such as install -d -o root -m 700 "+p.MySQL.CoordinatesFile[:strings.LastIndexByte(p.MySQL.CoordinatesFile, '/')])
 	}
 	return []doctor.Finding{doctor.Good(p.MySQL.CoordinatesFile + " can be made, on a file system of the set")}
 }
@@ -76,39 +76,38 @@ func lookAtCoordinates(p *config.Plan) []doctor.Finding {
 func (v *visit) connect(ctx context.Context, p *config.Plan) []doctor.Finding {
 	db, err := mysql.New(databaseConfig(v.file, p))
 	if err != nil {
-		return trouble(err, "correct the plan's mysql section, or its defaults file")
+		return looked(err, "correct the plan's mysql section, or its defaults file")
 	}
 	c, err := db.CheckUp(ctx)
 	switch {
 	case errors.As(err, new(*snapshot.OutOfReachError)):
-		return trouble(err, "see that the server runs, and that socket, or host and port, are its own")
+		return looked(err, "see that the server runs, and that socket, or host and port, are its own")
 	case err != nil:
-		return trouble(err, "correct user, password, host or TLS in the plan's mysql section or its defaults file")
+		return looked(err, "correct user, password, host or TLS in the plan's mysql section or its defaults file")
 	}
 	if v.servers == nil {
 		v.servers = map[string]*server{}
 	}
 	v.servers[p.Name] = &server{CheckUp: c}
-	m, addr := c.Server()
-	return []doctor.Finding{doctor.Good(fmt.Sprintf("%s %s answers at %s", m.Flavor, m.Version, addr))}
+	return []doctor.Finding{doctor.Good(c.Target() + " answers")}
 }
 
 func lookAtVersion(_ context.Context, s *server) []doctor.Finding {
-	m, _ := s.Server()
+	m := s.Server()
 	return []doctor.Finding{doctor.JudgeVersion(m.Flavor, m.Version, s.Known())}
 }
 
 func lookAtConnections(ctx context.Context, s *server) []doctor.Finding {
 	set, err := s.Settings(ctx)
 	if err != nil {
-		return trouble(err, serverFix)
+		return looked(err, serverFix)
 	}
 	return []doctor.Finding{doctor.JudgeConnections(set.Connections, set.MaxConnections)}
 }
 
 func lookAtPrivileges(ctx context.Context, s *server) []doctor.Finding {
 	if err := s.Privileges(ctx); err != nil {
-		return trouble(err, "run these GRANTs as an administrator")
+		return looked(err, "run these GRANTs as an administrator")
 	}
 	return []doctor.Finding{doctor.Good("the user may do all that this plan needs")}
 }
@@ -117,7 +116,7 @@ func lookAtCluster(ctx context.Context, s *server) []doctor.Finding {
 	member, err := s.Cluster(ctx)
 	switch {
 	case err != nil:
-		return trouble(err, "desync the node for the snapshot, by pre_freeze or by hand")
+		return looked(err, "desync the node for the snapshot, by pre_freeze or by hand")
 	case member:
 		return []doctor.Finding{doctor.Good("a Galera node that is alone, or desynced")}
 	}
@@ -127,7 +126,7 @@ func lookAtCluster(ctx context.Context, s *server) []doctor.Finding {
 func lookAtLock(ctx context.Context, s *server, p *config.Plan) []doctor.Finding {
 	var err error
 	if s.claim, err = s.Claim(ctx); err != nil {
-		return trouble(err, "a run would be refused for the same reason")
+		return looked(err, "a run would be refused for the same reason")
 	}
 	return []doctor.Finding{doctor.JudgeLock(doctor.Lock{Name: string(s.claim.Lock), Asked: p.MySQL.Lock, Reason: s.claim.Reason})}
 }
@@ -136,7 +135,7 @@ func lookAtLock(ctx context.Context, s *server, p *config.Plan) []doctor.Finding
 func lookForBlockers(ctx context.Context, s *server, p *config.Plan) []doctor.Finding {
 	w, err := s.InTheWay(ctx)
 	if err != nil {
-		return trouble(err, serverFix)
+		return looked(err, serverFix)
 	}
 	m := p.MySQL
 	found := []doctor.Finding{doctor.JudgeBlockers(doctor.Blockers{
@@ -154,7 +153,7 @@ func lookForBlockers(ctx context.Context, s *server, p *config.Plan) []doctor.Fi
 func lookAtReplica(ctx context.Context, s *server, p *config.Plan) []doctor.Finding {
 	sources, err := s.Sources(ctx)
 	if err != nil {
-		return trouble(err, serverFix)
+		return looked(err, serverFix)
 	}
 	list := make([]doctor.Source, len(sources))
 	for i, one := range sources {
@@ -167,7 +166,7 @@ func lookAtReplica(ctx context.Context, s *server, p *config.Plan) []doctor.Find
 func (v *visit) lookAtLocation(ctx context.Context, s *server, p *config.Plan) []doctor.Finding {
 	at, err := s.Locate(ctx)
 	if err != nil {
-		return trouble(err, serverFix)
+		return looked(err, serverFix)
 	}
 	if at.Doubt != "" && !at.Trusted && os.Geteuid() != 0 {
 		return []doctor.Finding{doctor.Unchecked("where the server's files are cannot be shown to a plain user: "+at.Doubt, doctor.AsRoot)}
@@ -178,7 +177,7 @@ func (v *visit) lookAtLocation(ctx context.Context, s *server, p *config.Plan) [
 	}
 	verdict, err := survey.Judge(ctx, at)
 	if err != nil {
-		return trouble(err, "mount what is missing, or correct freeze and no_freeze of the plan")
+		return looked(err, "mount what is missing, or correct freeze and no_freeze of the plan")
 	}
 	s.frozen = verdict.Frozen
 	var said []string
@@ -197,9 +196,9 @@ func (v *visit) lookAtLocation(ctx context.Context, s *server, p *config.Plan) [
 func lookAtBinlog(ctx context.Context, s *server, p *config.Plan) []doctor.Finding {
 	set, err := s.Settings(ctx)
 	if err != nil {
-		return trouble(err, serverFix)
+		return looked(err, serverFix)
 	}
-	return []doctor.Finding{doctor.JudgeBinlog(doctor.Binlog{On: set.Binlog, Sync: set.SyncBinlog, Base: set.BinlogBase, Datadir: set.Datadir, Frozen: s.frozen || everythingFrozen(p)})}
+	return []doctor.Finding{doctor.JudgeBinlog(doctor.Binlog{On: s.Binlog(), Sync: set.SyncBinlog, Base: set.BinlogBase, Datadir: set.Datadir, Frozen: s.frozen || everythingFrozen(p)})}
 }
 
 func everythingFrozen(p *config.Plan) bool { return len(p.Freeze) > 0 && len(p.NoFreeze) == 0 }

@@ -54,7 +54,7 @@ func (v *visit) lookAtMounts(_ context.Context, p *config.Plan) []doctor.Finding
 	for i, err := range errs {
 		words[i] = err.Error()
 	}
-	return trouble(&several{strings.Join(words, "; "), errs}, "correct the plan's freeze list, or the mount")
+	return looked(&several{strings.Join(words, "; "), errs}, "correct the plan's freeze list, or the mount")
 }
 
 // several are errors on one line.
@@ -133,7 +133,7 @@ func (v *visit) lookForFrozen(ctx context.Context, p *config.Plan) []doctor.Find
 func (v *visit) lookAtGuardian(ctx context.Context, p *config.Plan) []doctor.Finding {
 	notes, err := freezer(v.file, p).Rehearse(ctx, p.Freeze)
 	if err != nil {
-		return trouble(err, "a run would be refused for the same reason")
+		return looked(err, "a run would be refused for the same reason")
 	}
 	return []doctor.Finding{doctor.JudgeGuardian(p.Freeze, notes)}
 }
@@ -147,11 +147,11 @@ func lookAtExpedite(context.Context) []doctor.Finding {
 
 func lookAtHook(h *hook.Command) []doctor.Finding {
 	if err := h.Check(); err != nil {
-		return trouble(err, "mend the program, or take it out of the plan: a worker does not start with it")
+		return looked(err, "mend the program, or take it out of the plan: a worker does not start with it")
 	}
 	if err := h.CheckParents(); err != nil {
 		if os.Geteuid() != 0 && errors.Is(err, fs.ErrPermission) {
-			return trouble(err, doctor.AsRoot)
+			return looked(err, doctor.AsRoot)
 		}
 		return []doctor.Finding{doctor.Bad(strings.ReplaceAll(err.Error(), "\n", "; ")+"; whoever may write there decides what runs as root", "put the program where only root may write, such as /usr/local/sbin")}
 	}

@@ -55,9 +55,9 @@ func freezes(p *config.Plan) bool { return len(p.Freeze) > 0 }
 
 func locates(p *config.Plan) bool { return p.MySQL != nil && !p.MySQL.TrustLocation }
 
-// trouble is an error of a look as a finding: of what a plain user may not look
+// looked is an error of a look as a finding: of what a plain user may not look
 // at, that it was not checked.
-func trouble(err error, fix string) []doctor.Finding {
+func looked(err error, fix string) []doctor.Finding {
 	if os.Geteuid() != 0 && errors.Is(err, fs.ErrPermission) {
 		return []doctor.Finding{doctor.Unchecked(err.Error(), doctor.AsRoot)}
 	}
@@ -95,9 +95,9 @@ func (v *visit) lookAtKernel(context.Context) []doctor.Finding {
 }
 
 func (v *visit) lookAtStateDir(context.Context) []doctor.Finding {
-	s, err := journal.Look(v.file.StateDir)
+	s, err := journal.LookAtDir(v.file.StateDir)
 	if err != nil {
-		return trouble(err, "name a directory that can be made under state_dir")
+		return looked(err, "name a directory that can be made under state_dir")
 	}
 	return doctor.JudgeStateDir(doctor.StateDir{
 		Dir: v.file.StateDir, UID: os.Geteuid(), Owner: s.Owner, Exists: s.Exists,
@@ -119,12 +119,9 @@ func (v *visit) lookAtRuntimeDir(context.Context) []doctor.Finding {
 	dir := v.file.RuntimeDir
 	r := doctor.Runtime{Dir: dir}
 	var err error
-	if r.Type, err = freeze.TypeOf(dir); err != nil {
-		return trouble(err, "name a directory that can be made under runtime_dir")
-	}
 	switch r.Exists, err = freeze.CheckRuntimeDir(dir); {
 	case err != nil && os.Geteuid() != 0 && errors.Is(err, fs.ErrPermission):
-		return trouble(err, doctor.AsRoot)
+		return looked(err, doctor.AsRoot)
 	case err != nil:
 		r.Problem = err.Error()
 	}
@@ -135,7 +132,7 @@ func (v *visit) lookAtRuntimeDir(context.Context) []doctor.Finding {
 func (v *visit) lookForLeftovers(context.Context) []doctor.Finding {
 	var found []doctor.Finding
 	if l, err := freeze.Look(v.file.RuntimeDir); err != nil {
-		found = trouble(err, "run stillpoint thaw as root, which says more")
+		found = looked(err, "run stillpoint thaw as root, which says more")
 	} else {
 		found = append(found, doctor.JudgeRecord(doctor.Record{
 			Found: l.Found, Unreadable: text(l.Unreadable), Damaged: l.Damaged, Worker: l.Worker, Guardian: l.Guardian,
@@ -145,7 +142,7 @@ func (v *visit) lookForLeftovers(context.Context) []doctor.Finding {
 	found[0].Check = "host.freeze_record"
 	var applier []doctor.Finding
 	if a, err := mysql.LookApplier(v.file.RuntimeDir); err != nil {
-		applier = trouble(err, "look whether the replica's applier runs, start it, and remove the file")
+		applier = looked(err, "look whether the replica's applier runs, start it, and remove the file")
 	} else {
 		applier = append(applier, doctor.JudgeApplier(doctor.Applier{Found: a.Found, Living: a.Living, EarlierBoot: a.EarlierBoot, PID: a.PID, Channels: a.Channels}))
 	}

@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"stillpoint/internal/config"
 	"stillpoint/internal/doctor"
-	"stillpoint/internal/ebs"
 	"stillpoint/internal/mysql"
 	"stillpoint/internal/snapshot"
 	"stillpoint/internal/volume"
@@ -34,15 +34,15 @@ type server struct {
 	frozen bool
 }
 
+var errUnknown = errors.New("it is not known which instance this is, or in which region")
+
 // attachments asks EC2 once which volumes the instance has.
 func (v *visit) attachments(ctx context.Context) ([]snapshot.Attachment, error) {
 	if !v.asked {
 		v.asked = true
-		cfg, id, err := identify(ctx, v.file)
-		if err == nil {
-			v.attached, err = ebs.New(cfg, id.InstanceID).Attached(ctx)
+		if v.notAttached = errUnknown; v.aws.ec2 != nil {
+			v.attached, v.notAttached = v.aws.ec2.Attached(ctx)
 		}
-		v.notAttached = err
 	}
 	return v.attached, v.notAttached
 }
@@ -78,7 +78,7 @@ func (v *visit) lookAtVolumes(ctx context.Context, p *config.Plan) []doctor.Find
 				said = append(said, err.Error())
 			}
 		}
-		return trouble(fmt.Errorf("%s%w", strings.Join(said[1:], "; ")+sep(said[1:]), err), "mount what is missing, or correct freeze, no_freeze and volumes of the plan")
+		return looked(fmt.Errorf("%s%w", strings.Join(said[1:], "; ")+sep(said[1:]), err), "mount what is missing, or correct freeze, no_freeze and volumes of the plan")
 	}
 	if v.sets == nil {
 		v.sets = map[string][]snapshot.Volume{}
@@ -110,7 +110,7 @@ func lookForOthers(ctx context.Context, p *config.Plan) []doctor.Finding {
 	others, err := (&volume.Resolver{}).Others(ctx, p.Freeze)
 	switch {
 	case err != nil:
-		return trouble(err, "mount what is missing, or correct freeze of the plan")
+		return looked(err, "mount what is missing, or correct freeze of the plan")
 	case len(others) > 0:
 		return []doctor.Finding{doctor.Bad("the volumes hold file systems that the plan does not name: "+strings.Join(others, ", "),
 			"add them to freeze, or to no_freeze if they may be caught in motion")}

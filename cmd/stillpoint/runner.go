@@ -58,8 +58,9 @@ func newRunner(f *config.File, id messages.Identity, client *ebs.Client, frozen 
 	return r, coded(exitConfig, errors.Join(errs...))
 }
 
-func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *ebs.Client, frozen func(bool), log zerolog.Logger) (*snapshot.Pipeline, error) {
-	plan := snapshot.Plan{
+// planOf is what the pipeline needs to know of a plan, but for its database and its hooks.
+func planOf(p *config.Plan, id messages.Identity, log zerolog.Logger) snapshot.Plan {
+	return snapshot.Plan{
 		Name: p.Name, Freeze: p.Freeze, NoFreeze: p.NoFreeze, Volumes: p.Volumes,
 		SnapshotTimeout: p.SnapshotTimeout, MaxHold: p.MaxHold,
 		MaxAge: p.MaxAge, MinInterval: p.MinInterval, StartWithin: p.StartWithin,
@@ -72,6 +73,10 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 			return s
 		},
 	}
+}
+
+func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *ebs.Client, frozen func(bool), log zerolog.Logger) (*snapshot.Pipeline, error) {
+	plan := planOf(p, id, log)
 	pl := &snapshot.Pipeline{
 		Identity: id, EBS: client, Volumes: &volume.Resolver{},
 		Freezer: watchedFreezer{freezer(f, p), frozen, log},

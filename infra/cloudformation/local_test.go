@@ -244,7 +244,7 @@ func TestOutputs(t *testing.T) {
 			t.Errorf("%s: %v\n%s\n%s", name, err, command, out)
 		}
 	}
-	typed("Next4AskForASnapshot", l.instance.Outputs["Next4AskForASnapshot"])
+	typed("Next5AskForASnapshot", l.instance.Outputs["Next5AskForASnapshot"])
 	typed("SnapshotOfEveryInstance", l.fleet.Outputs["SnapshotOfEveryInstance"])
 	for _, body := range l.eventually("stillpoint-db1", 2) {
 		if _, err := messages.Decode([]byte(body), messages.Meta{MessageID: "m", SentAt: l.aws.Now(), Now: l.aws.Now()}); err != nil {

@@ -93,10 +93,14 @@ func (f *File) directory(dir string) (fd int, sync bool, err error) {
 	// directory on the way must not be able to lead us elsewhere.
 	how := &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
 	if fd, err = unix.Openat2(unix.AT_FDCWD, filepath.Clean(dir), how); err != nil {
-		if errors.Is(err, unix.ELOOP) {
+		name := filepath.Clean(dir)
+		switch {
+		case errors.Is(err, unix.ELOOP):
 			return -1, false, fmt.Errorf("there is a symbolic link on the way to it: name the directory itself")
+		case errors.Is(err, unix.ENOENT):
+			return -1, false, fmt.Errorf("its directory %s is not there: install -d -o root -m 700 %s", name, name)
 		}
-		return -1, false, fmt.Errorf("its directory cannot be opened: %w", err)
+		return -1, false, fmt.Errorf("its directory %s cannot be opened: %w", name, err)
 	}
 	if err = checkDirectory(fd, dir); err == nil {
 		sync, err = f.unfrozen(fd)

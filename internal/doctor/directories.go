@@ -97,26 +97,19 @@ func orUnknown(s string) string {
 // Runtime is runtime_dir, as it was seen.
 type Runtime struct {
 	Dir string
-	// Type is that of the file system that it lies on, or would.
-	Type string
 	// Exists is false where it is still to be made.
 	Exists bool
 	// Problem is why it would be refused; "".
 	Problem string
 }
 
-// JudgeRuntime judges it. On a disk a record outlives the boot, which does no harm
-// (it names its boot), and a note inside the window goes through that disk's journal, which may make it wait.
+// JudgeRuntime judges whose it is. What it lies on is JudgeRuntimeDir's.
 func JudgeRuntime(r Runtime) Finding {
-	where := r.Dir + " is on " + r.Type
-	if !r.Exists {
-		where = r.Dir + " is not there yet, would be on " + r.Type
-	}
 	switch {
 	case r.Problem != "":
 		return Bad(r.Problem, "mend the directory: what a record in it says is done as root")
-	case r.Type != "tmpfs" && r.Type != "ramfs":
-		return Poor(where+": the record of a freeze is written inside the window, and a disk may make that wait", "name a directory under /run as runtime_dir")
+	case !r.Exists:
+		return Good(r.Dir + " is not there yet: the first run makes it")
 	}
-	return Good(where)
+	return Good(r.Dir + " is root's, or this user's, and nobody else may write to it")
 }

@@ -60,6 +60,9 @@ type Report struct {
 	// OK is true where nothing failed.
 	OK       bool      `json:"ok"`
 	Findings []Finding `json:"findings"`
+	// NotAsked names what is allowed or not, and cannot be asked without doing it:
+	// no finding speaks of it.
+	NotAsked []string `json:"notAsked,omitempty"`
 }
 
 // Count is how many findings have the status.

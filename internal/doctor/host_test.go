@@ -99,9 +99,9 @@ func TestRuntimeAndLeftovers(t *testing.T) {
 	record := func(r doctor.Record) []doctor.Finding { return one(doctor.JudgeRecord(r)) }
 	writes := func(w ...doctor.Writes) []doctor.Finding { return one(doctor.JudgeWrites(w)) }
 	judge(t, []row{
-		{"in memory", one(doctor.JudgeRuntime(doctor.Runtime{Dir: "/run/stillpoint", Type: "tmpfs", Exists: true})), []string{"ok tmpfs"}},
-		{"on a disk", one(doctor.JudgeRuntime(doctor.Runtime{Dir: "/var/x", Type: "xfs"})), []string{"warn not there yet"}},
-		{"everybody's", one(doctor.JudgeRuntime(doctor.Runtime{Dir: "/run/x", Type: "tmpfs", Problem: "chmod go-w"})), []string{"FAIL chmod"}},
+		{"root's", one(doctor.JudgeRuntime(doctor.Runtime{Dir: "/run/stillpoint", Exists: true})), []string{"ok nobody else"}},
+		{"to be made", one(doctor.JudgeRuntime(doctor.Runtime{Dir: "/run/x"})), []string{"ok not there yet"}},
+		{"everybody's", one(doctor.JudgeRuntime(doctor.Runtime{Dir: "/run/x", Problem: "chmod go-w"})), []string{"FAIL chmod"}},
 		{"no record", record(doctor.Record{}), []string{"ok"}},
 		{"an earlier boot", record(doctor.Record{Found: true, EarlierBoot: true, Frozen: []string{"/d"}}), []string{"ok earlier boot"}},
 		{"a run", record(doctor.Record{Found: true, Worker: 7, Guardian: 8, Frozen: []string{"/d"}}), []string{"ok process 7"}},

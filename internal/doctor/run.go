@@ -39,6 +39,9 @@ func Run(ctx context.Context, checks []Check, begun func(Check)) []Finding {
 			begun(c)
 		}
 		found := c.make(ctx, missing)
+		// Of several findings the one of the check's own name decides over it; where none
+		// has that name, all of them do.
+		own := slices.ContainsFunc(found, func(f Finding) bool { return f.Check == "" || f.Check == c.Name })
 		for i := range found {
 			f := &found[i]
 			if f.Check == "" {
@@ -49,8 +52,10 @@ func Run(ctx context.Context, checks []Check, begun func(Check)) []Finding {
 				f.Status = Warn
 			}
 			if f.Status == Fail || !f.Checked {
-				missing[[2]string{c.Name, c.Plan}] = true
 				missing[[2]string{f.Check, c.Plan}] = true
+				if !own {
+					missing[[2]string{c.Name, c.Plan}] = true
+				}
 			}
 		}
 		all = append(all, found...)

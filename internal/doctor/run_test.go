@@ -46,6 +46,31 @@ func TestNeeds(t *testing.T) {
 	}
 }
 
+// A look that finds several things, of which one is ill, does not keep back what
+// needs another one of them; where it has no finding of its own name, it does.
+func TestNeedsOfSeveral(t *testing.T) {
+	named := func(check string, f doctor.Finding) doctor.Finding { f.Check = check; return f }
+	look := func(found ...doctor.Finding) func(context.Context) []doctor.Finding {
+		return func(context.Context) []doctor.Finding { return found }
+	}
+	found := doctor.Run(t.Context(), []doctor.Check{
+		{Name: "queue", Look: look(doctor.Good("well"), named("queue.redrive", doctor.Bad("none", "make one")))},
+		{Name: "tag", Needs: []string{"queue"}, Look: look(doctor.Good("well"))},
+		{Name: "letters", Needs: []string{"queue.redrive"}, Look: look(doctor.Good("well"))},
+		{Name: "disks", Look: look(named("disks.pending", doctor.Bad("many", "wait")))},
+		{Name: "create", Needs: []string{"disks"}, Look: look(doctor.Good("well"))},
+	}, nil)
+	var checked []string
+	for _, f := range found {
+		if f.Checked {
+			checked = append(checked, f.Check)
+		}
+	}
+	if d := cmp.Diff([]string{"queue", "queue.redrive", "tag", "disks.pending"}, checked); d != "" {
+		t.Error(d)
+	}
+}
+
 // A finding that was not checked is never ok.
 func TestNeverOKUnlessChecked(t *testing.T) {
 	found := doctor.Run(t.Context(), []doctor.Check{{Name: "x", Look: func(context.Context) []doctor.Finding {

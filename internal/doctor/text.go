@@ -21,6 +21,9 @@ func (r Report) Text(w io.Writer, color bool) error {
 			fmt.Fprintf(&b, "      %-*s  -> %s\n", width, "", f.Fix)
 		}
 	}
+	if len(r.NotAsked) > 0 {
+		fmt.Fprintf(&b, "\nnot looked at, since to ask for it would be to do it: %s; `stillpoint snapshot --dry-run` publishes a result, the worker's first poll receives\n", strings.Join(r.NotAsked, ", "))
+	}
 	switch fails, warns := r.Count(Fail), r.Count(Warn); {
 	case fails > 0:
 		fmt.Fprintf(&b, "\n%d of %d failed, %d to look at: no snapshot should be relied upon until what failed is mended\n", fails, len(r.Findings), warns)

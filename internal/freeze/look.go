@@ -102,22 +102,6 @@ func On(mounts []string, path string) (mount string, err error) {
 	return "", nil
 }
 
-// TypeOf is the type of the file system that a path lies on, or would lie on.
-func TypeOf(path string) (string, error) {
-	mounted, err := readTable()
-	if err != nil {
-		return "", err
-	}
-	p, err := mounted.locatePath(path)
-	if err != nil {
-		return "", err
-	}
-	if p.mount == nil {
-		return "", fmt.Errorf("cannot tell what %s lies on: the mount table does not have it", path)
-	}
-	return p.mount.FSType, nil
-}
-
 // Expeditable says why rcu_expedited cannot be raised; nil where it can. It is
 // opened, and not written to.
 func Expeditable() error {

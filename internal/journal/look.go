@@ -6,109 +6,117 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
+	"strconv"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// State is a state directory as one sees it who only looks.
-type State struct {
-	// Exists is false where the directory is still to be made; then what follows
-	// is of its nearest parent.
-	Exists bool
-	// Problem is why Open would refuse it, a *DirError; nil where it would not.
-	Problem error
-	// Owner is the user whom it belongs to.
-	Owner int
-	// ReadOnly says that nothing can be written there.
-	ReadOnly error
-	// Free are the bytes that are left, Inodes the files; Inodes is -1 where the
-	// file system does not count them.
-	Free, Inodes int64
-	// Reserved says that the room which follows a window is kept already.
-	Reserved bool
-	// Bound is the instance that it is bound to; "" where to none yet.
-	Bound string
-	// SetAside is where another instance's state lies that nobody has claimed yet,
-	// and SetAsideOwner whose it was; "" where there is none.
-	SetAside, SetAsideOwner string
-	// Unreadable says that a file which tells this cannot be understood.
-	Unreadable error
+// Seen is what Look finds.
+type Seen struct {
+	// Owner is the instance that the directory is bound to; "": none yet.
+	Owner string
+	// Requests is how many requests are on record.
+	Requests int
+	// Outbox is how many results wait to be published, Oldest since when.
+	Outbox int
+	Oldest time.Time
+	// LastSuccess has those of the plans that have succeeded.
+	LastSuccess map[string]time.Time
 }
 
-// Reserve is how many bytes are kept for what follows a window.
-const Reserve int64 = reserveBytes
-
-// Look looks at a state directory. It makes, repairs and sets aside nothing. The
-// error says that it cannot be looked at.
-func Look(dir string) (State, error) {
-	s := State{Inodes: -1}
-	at := dir
-	info, err := os.Lstat(dir)
-	for errors.Is(err, fs.ErrNotExist) && at != "/" {
-		at = filepath.Dir(at)
-		info, err = os.Stat(at)
-	}
-	if err != nil {
-		return s, fmt.Errorf("cannot look at %s: %w", dir, err)
-	}
-	s.Exists = at == dir
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		s.Owner = int(st.Uid)
-	}
-	if s.Exists {
-		s.Problem = check(dir)
-	} else if !info.IsDir() {
-		s.Problem = &DirError{dir, at + " is not a directory", "name another, or move it away"}
-	}
-	if err := unix.Access(at, unix.W_OK); err != nil {
-		s.ReadOnly = err
-	}
-	var room unix.Statfs_t
-	if err := unix.Statfs(at, &room); err != nil {
-		return s, fmt.Errorf("cannot look at %s: %w", at, err)
-	}
-	s.Free = int64(room.Bavail) * room.Bsize
-	if room.Files > 0 {
-		s.Inodes = int64(room.Ffree)
-	}
-	if s.Exists && s.Problem == nil {
-		s.lookInside(dir)
-	}
-	return s, nil
-}
-
-// lookInside reads what is in a directory that would be used.
-func (s *State) lookInside(dir string) {
-	s.Reserved = reserved(filepath.Join(dir, reserveFile))
+// Look reads what the journal in dir says, beside a worker that writes it: nothing
+// is locked, created, repaired or set aside. A directory that is not there is an
+// empty journal. The error is about what cannot be read or understood.
+func Look(dir string, plans []string) (Seen, error) {
+	seen := Seen{LastSuccess: map[string]time.Time{}}
+	j := &Journal{dir: dir}
 	var b binding
-	var u unclaimed
-	s.Unreadable = errors.Join(peek(filepath.Join(dir, instanceFile), &b), peek(filepath.Join(dir, unclaimedFile), &u))
-	s.Bound, s.SetAside, s.SetAsideOwner = b.InstanceID, u.SetAside, u.Owner
-}
-
-// reserved says that the room is kept already.
-func reserved(path string) bool {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return false
+	if err := peek(filepath.Join(dir, instanceFile), &b); ignoreMissing(err) != nil {
+		return seen, err
 	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	return ok && st.Blocks*512 >= reserveBytes
+	seen.Owner = b.InstanceID
+	for folder, each := range map[string]func(name string){
+		requestsDir: func(string) { seen.Requests++ },
+		outboxDir: func(name string) {
+			seen.Outbox++
+			stamp, _, _ := strings.Cut(name, "-")
+			if n, err := strconv.ParseInt(stamp, 10, 64); err == nil && (seen.Oldest.IsZero() || time.Unix(0, n).Before(seen.Oldest)) {
+				seen.Oldest = time.Unix(0, n)
+			}
+		},
+	} {
+		names, err := records(filepath.Join(dir, folder))
+		if ignoreMissing(err) != nil {
+			return seen, fmt.Errorf("cannot look at the journal: %w", err)
+		}
+		for _, name := range names {
+			each(name)
+		}
+	}
+	for _, plan := range plans {
+		var s success
+		if err := peek(j.planPath(plan), &s); errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return seen, err
+		}
+		seen.LastSuccess[plan] = s.At
+	}
+	return seen, nil
 }
 
-// peek is read for one who only looks: what cannot be understood stays where it
-// is, and what is not there is no error.
+// peek is read, and leaves what it cannot understand where it is.
 func peek(path string, v any) error {
 	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		err = decode(data, v)
-	}
 	if err != nil {
+		return fmt.Errorf("cannot look at the journal: %w", err)
+	}
+	if err := decode(data, v); err != nil {
 		return fmt.Errorf("cannot understand %s: %w", path, err)
 	}
 	return nil
+}
+
+// HeldBy says who has the lock of a file that LockRun made, without taking it: a
+// worker that starts at that moment would find it taken. ok is false where nobody
+// has. The kernel's list of locks is asked (proc(5), /proc/locks).
+func HeldBy(path string) (holder Holder, ok bool, err error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return holder, false, nil
+	}
+	var st unix.Stat_t
+	if err == nil {
+		err = unix.Stat(path, &st)
+	}
+	if err != nil {
+		return holder, false, fmt.Errorf("cannot look at the lock: %w", err)
+	}
+	list, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		return holder, false, fmt.Errorf("cannot read the kernel's locks: %w", err)
+	}
+	if !flocked(string(list), fmt.Sprintf("%02x:%02x:%d", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino)) {
+		return holder, false, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil || info.Size() > maxHolder {
+		return holder, true, nil //nolint:nilerr // it is held, by whomever
+	}
+	return parseHolder(string(text)), true, nil
+}
+
+// flocked says whether one of the lines is a lock of flock(2) on the file that
+// is called inode in them: "1: FLOCK  ADVISORY  WRITE 2218 00:2d:12 0 EOF". What
+// waits for a lock has an arrow: "1: -> FLOCK ...".
+func flocked(locks, inode string) bool {
+	for line := range strings.Lines(locks) {
+		f := strings.Fields(line)
+		if len(f) >= 6 && f[1] == "FLOCK" && f[5] == inode {
+			return true
+		}
+	}
+	return false
 }

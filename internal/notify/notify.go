@@ -23,6 +23,7 @@ const callTimeout = 5 * time.Second
 // API is what this package needs of *sns.Client.
 type API interface {
 	Publish(context.Context, *sns.PublishInput, ...func(*sns.Options)) (*sns.PublishOutput, error)
+	GetTopicAttributes(context.Context, *sns.GetTopicAttributesInput, ...func(*sns.Options)) (*sns.GetTopicAttributesOutput, error)
 }
 
 // Topic implements worker.Publisher. It is safe for use by several goroutines.

@@ -27,6 +27,26 @@ var ec2Instances = []behaviour{
 		},
 	},
 	{
+		ID: "ec2-ids-of-a-region", Service: theEC2,
+		Says:   "An instance or a volume is not there in another region: DescribeInstances is InvalidInstanceID.NotFound, DescribeVolumes InvalidVolume.NotFound, and without ids they list nothing of it.",
+		Source: from(in("ec2", "resources", page), in("ec2", "using-regions-availability-zones", guide), ec2Codes),
+		Run: func(c *check) {
+			c.calm()
+			volume := c.volume(nil)
+			out := must(c.ec2.RunInstances(c.ctx, &ec2.RunInstancesInput{ImageId: ptr("ami-12345678"), MinCount: ptr(int32(1)), MaxCount: ptr(int32(1))}))(c)
+			id := *out.Instances[0].InstanceId
+			elsewhere := func(o *ec2.Options) { o.Region = "us-east-1" }
+			_, err := c.ec2.DescribeInstances(c.ctx, &ec2.DescribeInstancesInput{InstanceIds: []string{id}}, elsewhere)
+			c.refused("the instance", err, 400, "InvalidInstanceID.NotFound")
+			_, err = c.ec2.DescribeVolumes(c.ctx, &ec2.DescribeVolumesInput{VolumeIds: []string{volume}}, elsewhere)
+			c.refused("the volume", err, 400, "InvalidVolume.NotFound")
+			all := must(c.ec2.DescribeVolumes(c.ctx, &ec2.DescribeVolumesInput{}, elsewhere))(c)
+			for _, v := range all.Volumes {
+				c.is("it is not listed", *v.VolumeId != volume)
+			}
+		},
+	},
+	{
 		ID: "ec2-instance-bdm", Service: theEC2,
 		Says: "DescribeInstances lists all volumes of an instance in BlockDeviceMappings, that at RootDeviceName included, each with its device, " +
 			"state, time and whether it goes with the instance.",

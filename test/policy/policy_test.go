@@ -40,6 +40,7 @@ func TestPolicy(t *testing.T) {
 	}
 	s.ask(`{"plan":"nobody-has-this"}`, messages.Rejected)
 	s.holds("stillpoint-db1-dead", "1")
+	s.doctor()
 	s.holds("stillpoint-db1-success", "1") // neither requests by hand nor a dry run count
 	s.killedInTheWindow(w)
 	s.holds("stillpoint-inconsistent", "1")
@@ -119,4 +120,13 @@ func (s *stage) separately() {
 		s.Fatalf("%v\n%s", err, out)
 	}
 	s.next(messages.Succeeded)
+	s.doctor()
+}
+
+// doctor looks at everything, and finds nothing that fails.
+func (s *stage) doctor() {
+	s.Helper()
+	if out, err := s.Command(s.ctx, "doctor", "--config", s.ConfigPath).CombinedOutput(); err != nil {
+		s.Fatalf("%v\n%s", err, out)
+	}
 }

@@ -19,7 +19,7 @@ func (s *stage) record() []localstack.Call {
 	var out []localstack.Call
 	for _, c := range s.AWS.Calls() {
 		switch {
-		case c.Principal != me:
+		case c.Principal != me, c.Operation == "sts:GetCallerIdentity": // which needs no permission
 		case len(c.Asks) == 0:
 			s.Errorf("nobody knows here what IAM is asked about %s", c.Operation)
 		default:

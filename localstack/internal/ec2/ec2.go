@@ -189,11 +189,11 @@ func find[T any](all map[string]*T, id, kind, param, malformed, missing string) 
 }
 
 func (s *Service) findInstance(id string) (*instance, *wire.Error) {
-	return find(s.instances, id, "i", "instance ID", "InvalidInstanceID.Malformed", "InvalidInstanceID.NotFound")
+	return find(s.instancesHere(), id, "i", "instance ID", "InvalidInstanceID.Malformed", "InvalidInstanceID.NotFound")
 }
 
 func (s *Service) findVolume(id string) (*volume, *wire.Error) {
-	return find(s.volumes, id, "vol", "volume", "InvalidParameterValue", "InvalidVolume.NotFound")
+	return find(s.volumesHere(), id, "vol", "volume", "InvalidParameterValue", "InvalidVolume.NotFound")
 }
 
 // sorted lists things in the order in which they were made.

@@ -107,7 +107,7 @@ func (s *Service) instanceKind() kind[instance] {
 
 // describeInstances groups the instances of one launch, as far as they are on one page.
 func (s *Service) describeInstances(q wire.Query, c *wire.Call) ([]wire.Node, *wire.Error) {
-	page, token, apiErr := s.instanceKind().choose(q, s.instances, q.List("InstanceId"), s.findInstance)
+	page, token, apiErr := s.instanceKind().choose(q, s.instancesHere(), q.List("InstanceId"), s.findInstance)
 	if apiErr != nil {
 		return nil, apiErr
 	}

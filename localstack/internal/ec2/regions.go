@@ -28,6 +28,22 @@ func (s *Service) elsewhere() string {
 	return " in " + s.caller.Region + " for account " + s.caller.Account + " (localstack has instances and volumes in " + s.Region + " for account " + s.Account + " only)"
 }
 
+// instancesHere are those that the caller can name: none in another region or account.
+func (s *Service) instancesHere() map[string]*instance {
+	if c := s.asCaller(s.caller); c.Region != s.Region || c.Account != s.Account {
+		return nil
+	}
+	return s.instances
+}
+
+// volumesHere are the same of volumes.
+func (s *Service) volumesHere() map[string]*volume {
+	if s.instancesHere() == nil {
+		return nil
+	}
+	return s.volumes
+}
+
 func (x *snapshot) arn() string { return "arn:aws:ec2:" + x.Region + "::snapshot/" + x.ID }
 
 // key joins the parts of the key of a map; the parts hold no bar.

@@ -127,7 +127,7 @@ func (s *Service) erase(v *volume) error {
 }
 
 func (s *Service) describeVolumes(q wire.Query, c *wire.Call) ([]wire.Node, *wire.Error) {
-	page, token, apiErr := volumeKind.choose(q, s.volumes, q.List("VolumeId"), s.findVolume)
+	page, token, apiErr := volumeKind.choose(q, s.volumesHere(), q.List("VolumeId"), s.findVolume)
 	if apiErr != nil {
 		return nil, apiErr
 	}

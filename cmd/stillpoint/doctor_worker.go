@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"stillpoint/internal/config"
+	"stillpoint/internal/doctor"
+	"stillpoint/internal/journal"
+)
+
+// lookAtWorker says whether a worker runs, by the lock that it holds, and asks it how it is.
+func (v *visit) lookAtWorker(ctx context.Context) []doctor.Finding {
+	if v.file.QueueURL == "" { // none is wanted
+		return nil
+	}
+	var w doctor.Working
+	holder, held, err := journal.HeldBy(filepath.Join(v.file.RuntimeDir, "worker.lock"))
+	switch {
+	case err != nil:
+		w.Err = err.Error()
+	case held && v.file.HTTPAddr != "":
+		w.PID, w.Asked = max(holder.PID, 1), true
+		if err := askReady(ctx, v.file.HTTPAddr, &w); err != nil {
+			w.AskErr = err.Error()
+		}
+	case held:
+		w.PID = max(holder.PID, 1)
+	}
+	if !w.LastPoll.IsZero() { // it receives, by the same role
+		v.notAsked = slices.DeleteFunc(v.notAsked, func(s string) bool { return s == "sqs:ReceiveMessage" })
+	}
+	return doctor.JudgeWorking(w, time.Now())
+}
+
+// readyTimeout bounds the worker's answer, which it has in memory.
+const readyTimeout = 3 * time.Second
+
+// askReady asks the worker at addr how it is.
+func askReady(ctx context.Context, addr string, w *doctor.Working) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return err
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // and no proxy: it is on this host
+	answer, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	var said struct {
+		OK       *bool     `json:"ok"`
+		Why      []string  `json:"why"`
+		LastPoll time.Time `json:"lastPoll"`
+	}
+	if err := json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&said); err != nil || said.OK == nil {
+		return fmt.Errorf("what answers at %s is no worker", addr)
+	}
+	w.Why, w.LastPoll = said.Why, said.LastPoll
+	return nil
+}
+
+// lookAtJournal reads the journal beside whoever writes it.
+func (v *visit) lookAtJournal() (journal.Seen, error) {
+	return journal.Look(v.file.StateDir, v.plans())
+}
+
+func (v *visit) lookAtOutbox(context.Context) []doctor.Finding {
+	seen, err := v.lookAtJournal()
+	if err != nil {
+		return []doctor.Finding{doctor.Unchecked(err.Error(), "run the doctor as root; see the checks of state_dir")}
+	}
+	return []doctor.Finding{doctor.JudgeOutbox(doctor.Outbox{Entries: seen.Outbox, Oldest: seen.Oldest}, time.Now())}
+}
+
+func (v *visit) lookAtSuccess(p *config.Plan) []doctor.Finding {
+	seen, err := v.lookAtJournal()
+	if err != nil {
+		return []doctor.Finding{doctor.Unchecked(err.Error(), "run the doctor as root; see the checks of state_dir")}
+	}
+	return []doctor.Finding{doctor.JudgeLastSuccess(seen.LastSuccess[p.Name], seen.Requests, time.Now())}
+}

@@ -1,0 +1,85 @@
+package doctor
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Working is what can be seen of a worker on this host.
+type Working struct {
+	// PID is the process that holds the worker's lock; 0: nobody does.
+	PID int
+	// Err is why that cannot be seen; "": it can.
+	Err string
+	// Asked says that it was asked by HTTP how it is; AskErr why it did not answer.
+	Asked  bool
+	AskErr string
+	// Why is what keeps it from its work, as it says; empty: nothing.
+	Why []string
+	// LastPoll is when SQS last answered it; zero: not known.
+	LastPoll time.Time
+}
+
+// JudgeWorking judges it at a time.
+func JudgeWorking(w Working, now time.Time) []Finding {
+	switch {
+	case w.Err != "":
+		return one(named("worker.running", Unchecked("whether a worker runs: "+w.Err, "see systemctl status stillpoint")))
+	case w.PID == 0:
+		return one(named("worker.running", Poor("no worker runs: requests are not served", "start it: systemctl enable --now stillpoint")))
+	}
+	all := one(named("worker.running", Good(fmt.Sprintf("process %d", w.PID))))
+	switch {
+	case !w.Asked: // http_addr is off: there is nobody to ask
+	case w.AskErr != "":
+		all = append(all, named("worker.ready", Poor("the worker does not say how it is: "+w.AskErr, "see its log; was http_addr changed since it was started?")))
+	case len(w.Why) > 0:
+		all = append(all, named("worker.ready", Bad("the worker does not work: "+strings.Join(w.Why, "; "), "see its log")))
+	case w.LastPoll.IsZero():
+		all = append(all, named("worker.ready", Good("it is ready")))
+	default:
+		all = append(all, named("worker.ready", Good(fmt.Sprintf("it is ready, and SQS answered it %s ago", now.Sub(w.LastPoll).Round(time.Second)))))
+	}
+	return all
+}
+
+// Outbox is what waits to be published.
+type Outbox struct {
+	Entries int
+	// Oldest is since when the oldest waits.
+	Oldest time.Time
+}
+
+// outboxLong is for how long a result may wait.
+const outboxLong = time.Minute
+
+// JudgeOutbox judges it at a time.
+func JudgeOutbox(o Outbox, now time.Time) Finding {
+	if o.Entries == 0 {
+		return Good("no result waits to be published")
+	}
+	said := fmt.Sprintf("%s to be published, the oldest since %s", count(o.Entries, "result waits", "results wait"), stamp(o.Oldest))
+	if now.Sub(o.Oldest) > outboxLong {
+		return Poor(said, "see topic.exists and worker.running: the worker publishes them as soon as SNS takes them")
+	}
+	return Good(said)
+}
+
+// successOld is from when on the last success is worth a look: a week, which is
+// the longest interval at which databases are commonly saved, and a day.
+const successOld = 8 * 24 * time.Hour
+
+// JudgeLastSuccess judges when a plan last succeeded; zero: never. requests is
+// how many requests the journal knows, of whichever plan.
+func JudgeLastSuccess(at time.Time, requests int, now time.Time) Finding {
+	switch {
+	case at.IsZero() && requests == 0:
+		return Good("no request was made yet")
+	case at.IsZero():
+		return Poor(fmt.Sprintf("the plan has never succeeded here, and the journal knows of %s", count(requests, "request", "requests")), "ask for a snapshot: stillpoint snapshot, and see what it says")
+	case now.Sub(at) > successOld:
+		return Poor(fmt.Sprintf("the plan last succeeded %d days ago, at %s", int(now.Sub(at).Hours()/24), stamp(at)), "see what its results said since; where it is asked for less often than once a week there is nothing to do")
+	}
+	return Good("the plan last succeeded at " + stamp(at))
+}
