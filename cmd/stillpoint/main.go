@@ -22,9 +22,15 @@ import (
 // guardianCommand is how the worker starts its guardian; it is no command for people.
 const guardianCommand = "guardian"
 
+// probeCommand is how the doctor starts a child that may hang in the kernel.
+const probeCommand = "write-probe"
+
 func main() {
 	if len(os.Args) == 2 && os.Args[1] == guardianCommand {
 		os.Exit(freeze.GuardianMain())
+	}
+	if len(os.Args) == 2 && os.Args[1] == probeCommand {
+		os.Exit(freeze.ProbeMain())
 	}
 	keepDescriptors()
 	survive()
