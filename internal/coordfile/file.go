@@ -60,10 +60,14 @@ func (f *File) open() (_ *sheet, found string, err error) {
 	// directory on the way must not be able to lead us elsewhere.
 	how := &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
 	if s.dir, err = unix.Openat2(unix.AT_FDCWD, filepath.Clean(dir), how); err != nil {
-		if errors.Is(err, unix.ELOOP) {
+		name := filepath.Clean(dir)
+		switch {
+		case errors.Is(err, unix.ELOOP):
 			return nil, "", fmt.Errorf("there is a symbolic link on the way to it: name the directory itself")
+		case errors.Is(err, unix.ENOENT):
+			return nil, "", fmt.Errorf("its directory %s is not there: install -d -o root -m 700 %s", name, name)
 		}
-		return nil, "", fmt.Errorf("its directory cannot be opened: %w", err)
+		return nil, "", fmt.Errorf("its directory %s cannot be opened: %w", name, err)
 	}
 	if err := checkDirectory(s.dir, dir); err != nil {
 		return nil, "", err

@@ -132,7 +132,11 @@ func TestRefused(t *testing.T) {
 			}
 			try(t, os.Chown(dir, 65534, 65534))
 		}, "must belong to root"},
-		"no directory":            {func(_ *testing.T, dir string, f *File) { f.Path = filepath.Join(dir, "a", "c") }, "cannot be opened"},
+		"no directory": {func(_ *testing.T, dir string, f *File) { f.Path = filepath.Join(dir, "a", "c") }, "/a is not there: install -d -o root -m 700 /"},
+		"a file on the way": {func(t *testing.T, dir string, f *File) {
+			write(t, filepath.Join(dir, "a"), "")
+			f.Path = filepath.Join(dir, "a", "c")
+		}, "/a cannot be opened: "},
 		"another file system":     {func(_ *testing.T, _ string, f *File) { f.Freeze = []string{"/proc"} }, "on none of the file systems of the set"},
 		"another's, by any means": {func(t *testing.T, _ string, f *File) { write(t, f.Path, marker); try(t, os.Chmod(f.Path, 0o666)) }, "mode 0666"},
 	} {

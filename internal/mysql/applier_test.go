@@ -9,15 +9,18 @@ import (
 	"testing"
 	"time"
 
+	"stillpoint/internal/mysql/dialect"
+	"stillpoint/internal/mysql/mysqltest"
+	"stillpoint/internal/mysql/wire"
 	"stillpoint/internal/snapshot"
 )
 
 // applierSession is a session of the minimal user whose plan says replica:
 // stop_applier, by a defaults file, as SettleApplier needs it.
-func (p *pair) applierSession(t *testing.T, dir string) *Session {
+func (p *duo) applierSession(t *testing.T, dir string) *Session {
 	t.Helper()
 	file := filepath.Join(dir, "my.cnf")
-	text := fmt.Sprintf("[client]\nuser=%s\npassword='%s'\nsocket=%s\n", testUser, strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(testPassword), p.replica.socket)
+	text := fmt.Sprintf("[client]\nuser=%s\npassword='%s'\nsocket=%s\n", mysqltest.User, strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(mysqltest.Password), p.replica.Socket)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -27,10 +30,10 @@ func (p *pair) applierSession(t *testing.T, dir string) *Session {
 }
 
 // letApply lets the minimal user stop and start the applier.
-func (p *pair) letApply(t *testing.T) {
+func (p *duo) letApply(t *testing.T) {
 	t.Helper()
-	name := map[string]string{flavorMariaDB: "REPLICATION SLAVE ADMIN", flavorMySQL: "REPLICATION_SLAVE_ADMIN"}[p.flavor]
-	p.run(t, p.replica, "SET SESSION sql_log_bin = 0", "GRANT "+name+" ON *.* TO "+testUser+"@localhost")
+	name := map[string]string{dialect.MariaDB: "REPLICATION SLAVE ADMIN", dialect.MySQL: "REPLICATION_SLAVE_ADMIN"}[p.flavor]
+	p.run(t, p.replica, "SET SESSION sql_log_bin = 0", "GRANT "+name+" ON *.* TO "+mysqltest.User+"@localhost")
 }
 
 func stopApplier(t *testing.T, s *Session) {
@@ -53,21 +56,21 @@ func noted(dir string) bool {
 }
 
 // long has the applier go through a statement of two seconds, and returns when it does.
-func (p *pair) long(t *testing.T) {
+func (p *duo) long(t *testing.T) {
 	t.Helper()
-	seconds := map[string]int{flavorMariaDB: 1, flavorMySQL: 2}[p.flavor] // MariaDB goes through it twice
+	seconds := map[string]int{dialect.MariaDB: 1, dialect.MySQL: 2}[p.flavor] // MariaDB goes through it twice
 	p.run(t, p.source, "SET GLOBAL binlog_format = STATEMENT")
-	c := p.source.root(t)
-	if err := c.exec(t.Context(), "SET SESSION binlog_format = STATEMENT"); err != nil {
+	c := p.source.Root(t)
+	if err := c.Exec(t.Context(), "SET SESSION binlog_format = STATEMENT"); err != nil {
 		t.Fatal(err)
 	}
 	// It is quick on the source. (A plain @@server_id is the source's in MariaDB's applier too.)
-	if err := c.exec(t.Context(), fmt.Sprintf("INSERT INTO t.w (v) SELECT IF(@@global.server_id = 12, SLEEP(%d), 0)", seconds)); err != nil {
+	if err := c.Exec(t.Context(), fmt.Sprintf("INSERT INTO t.w (v) SELECT IF(@@global.server_id = 12, SLEEP(%d), 0)", seconds)); err != nil {
 		t.Fatal(err)
 	}
-	watch := p.replica.root(t)
+	watch := p.replica.Root(t)
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		rows, err := watch.query(t.Context(), "SELECT ID AS id FROM information_schema.PROCESSLIST WHERE STATE = 'User sleep' AND USER = 'system user'")
+		rows, err := watch.Query(t.Context(), "SELECT ID AS id FROM information_schema.PROCESSLIST WHERE STATE = 'User sleep' AND USER = 'system user'")
 		if err == nil && len(rows) == 1 {
 			return
 		}
@@ -78,13 +81,13 @@ func (p *pair) long(t *testing.T) {
 }
 
 func TestApplier(t *testing.T) {
-	for _, flavor := range []string{flavorMariaDB, flavorMySQL} {
+	for _, flavor := range []string{dialect.MariaDB, dialect.MySQL} {
 		t.Run(flavor, func(t *testing.T) {
 			p := startPair(t, flavor, nil, nil)
 			p.letApply(t)
 			for _, c := range []struct {
 				name string
-				test func(t *testing.T, p *pair, s *Session, dir string)
+				test func(t *testing.T, p *duo, s *Session, dir string)
 			}{
 				{"every statement", dialectRuns},
 				{"a stop under the lock", stopUnderTheLock},
@@ -117,7 +120,7 @@ func TestApplier(t *testing.T) {
 	}
 }
 
-func applierRun(t *testing.T, p *pair, s *Session, dir string) {
+func applierRun(t *testing.T, p *duo, s *Session, dir string) {
 	p.load(t, 2)
 	for range 3 {
 		stopApplier(t, s)
@@ -127,13 +130,13 @@ func applierRun(t *testing.T, p *pair, s *Session, dir string) {
 		note := filepath.Join(dir, NoteName)
 		info, err := os.Stat(note)
 		text, _ := os.ReadFile(note)
-		if err != nil || info.Mode().Perm() != 0o600 || strings.Contains(string(text), "s3cret") || !strings.Contains(string(text), phaseStopped) {
+		if err != nil || info.Mode().Perm() != 0o600 || strings.Contains(string(text), "s3cret") || !strings.Contains(string(text), `"phase":"stopped "`) {
 			t.Errorf("the note: %v, %v, %s", info, err, text)
 		}
 		if _, err := s.StopApplier(t.Context()); err == nil {
 			t.Error("stopped twice")
 		}
-		lock(t, s, 10*time.Second)
+		mustLock(t, s, 10*time.Second)
 		m, err := s.Coordinates(t.Context())
 		if err != nil || m.Replica.ExecutedFile == "" || !p.exactly(t, *m.Replica) {
 			t.Errorf("coordinates: %+v, %v", m.Replica, err)
@@ -152,9 +155,9 @@ func applierRun(t *testing.T, p *pair, s *Session, dir string) {
 	}
 }
 
-func applierOfOthers(t *testing.T, p *pair, s *Session, dir string) {
-	d := s.server.dialect()
-	p.run(t, p.replica, d.stop(""))
+func applierOfOthers(t *testing.T, p *duo, s *Session, dir string) {
+	d := s.pair.Server.Dialect()
+	p.run(t, p.replica, d.Stop(""))
 	if n, err := s.StopApplier(t.Context()); n != 0 || err != nil || noted(dir) {
 		t.Errorf("%d stopped, %v", n, err)
 	}
@@ -165,13 +168,13 @@ func applierOfOthers(t *testing.T, p *pair, s *Session, dir string) {
 	if p.applies(t) {
 		t.Error("an applier that someone else had stopped was started")
 	}
-	p.run(t, p.replica, d.start(""))
+	p.run(t, p.replica, d.Start(""))
 }
 
-func applierTemporaryTables(t *testing.T, p *pair, s *Session, _ string) {
-	c := p.source.root(t)
+func applierTemporaryTables(t *testing.T, p *duo, s *Session, _ string) {
+	c := p.source.Root(t)
 	for _, statement := range []string{"SET SESSION binlog_format = STATEMENT", "CREATE TEMPORARY TABLE t.tmp (i INT)", "INSERT INTO t.tmp VALUES (1)"} {
-		if err := c.exec(t.Context(), statement); err != nil {
+		if err := c.Exec(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -185,7 +188,7 @@ func applierTemporaryTables(t *testing.T, p *pair, s *Session, _ string) {
 	if !p.applies(t) {
 		t.Error("the applier does not run")
 	}
-	if err := c.exec(t.Context(), "DROP TEMPORARY TABLE t.tmp"); err != nil {
+	if err := c.Exec(t.Context(), "DROP TEMPORARY TABLE t.tmp"); err != nil {
 		t.Fatal(err)
 	}
 	p.caughtUp(t)
@@ -193,8 +196,8 @@ func applierTemporaryTables(t *testing.T, p *pair, s *Session, _ string) {
 	startApplier(t, s)
 }
 
-func applierLong(t *testing.T, p *pair, s *Session, dir string) {
-	s.applier.within = 300 * time.Millisecond
+func applierLong(t *testing.T, p *duo, s *Session, dir string) {
+	s.applier.Within = 300 * time.Millisecond
 	p.long(t)
 	_, err := s.StopApplier(t.Context())
 	if no, ok := errorAs[*snapshot.LockNotGrantedError](err); !ok || !strings.Contains(no.Blockers, "in the middle of something long") {
@@ -215,8 +218,8 @@ func applierLong(t *testing.T, p *pair, s *Session, dir string) {
 
 // An applier that outlasts the stop and the start of one try is what the next one
 // finds: that waits in its turn, and the last start comes off.
-func applierLongTries(t *testing.T, p *pair, s *Session, dir string) {
-	s.applier.within = 100 * time.Millisecond
+func applierLongTries(t *testing.T, p *duo, s *Session, dir string) {
+	s.applier.Within = 100 * time.Millisecond
 	p.long(t)
 	for try := range 2 {
 		n, err := s.StopApplier(t.Context())
@@ -229,7 +232,7 @@ func applierLongTries(t *testing.T, p *pair, s *Session, dir string) {
 		}
 		cancel()
 	}
-	s.applier.within = 20 * time.Second
+	s.applier.Within = 20 * time.Second
 	stopApplier(t, s)
 	startApplier(t, s)
 	p.caughtUp(t)
@@ -238,12 +241,12 @@ func applierLongTries(t *testing.T, p *pair, s *Session, dir string) {
 	}
 }
 
-func applierSessionsKilled(t *testing.T, p *pair, s *Session, _ string) {
+func applierSessionsKilled(t *testing.T, p *duo, s *Session, _ string) {
 	stopApplier(t, s)
-	lock(t, s, 10*time.Second)
-	root := p.replica.root(t)
-	for _, c := range []*conn{s.a, s.b} {
-		if err := root.exec(t.Context(), fmt.Sprintf("KILL %d", c.id)); err != nil {
+	mustLock(t, s, 10*time.Second)
+	root := p.replica.Root(t)
+	for _, c := range []*wire.Conn{s.pair.A, s.pair.B} {
+		if err := root.Exec(t.Context(), fmt.Sprintf("KILL %d", c.ID)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -258,15 +261,14 @@ func applierSessionsKilled(t *testing.T, p *pair, s *Session, _ string) {
 
 // abandon does to a session what SIGKILL does.
 func abandon(s *Session) {
-	s.a.cut()
-	s.b.cut()
-	s.applier.note.letGo()
-	s.applier = applier{}
+	s.pair.A.Cut()
+	s.pair.B.Cut()
+	s.applier.LetGo()
 }
 
-func applierSIGKILL(t *testing.T, p *pair, s *Session, dir string) {
+func applierSIGKILL(t *testing.T, p *duo, s *Session, dir string) {
 	stopApplier(t, s)
-	lock(t, s, 10*time.Second)
+	mustLock(t, s, 10*time.Second)
 	busy, cancel := contextWithin(t, 300*time.Millisecond)
 	defer cancel()
 	if _, err := SettleApplier(busy, dir); !errors.Is(err, ErrApplierBusy) {
@@ -283,8 +285,8 @@ func applierSIGKILL(t *testing.T, p *pair, s *Session, dir string) {
 	p.caughtUp(t)
 }
 
-func applierSIGKILLStopping(t *testing.T, p *pair, s *Session, dir string) {
-	s.applier.within = 300 * time.Millisecond
+func applierSIGKILLStopping(t *testing.T, p *duo, s *Session, dir string) {
+	s.applier.Within = 300 * time.Millisecond
 	p.long(t)
 	if _, err := s.StopApplier(t.Context()); err == nil {
 		t.Fatal("it has stopped")
@@ -295,9 +297,9 @@ func applierSIGKILLStopping(t *testing.T, p *pair, s *Session, dir string) {
 	}
 	// The next run waits for it in its tries.
 	next := p.applierSession(t, dir)
-	next.applier.within = 100 * time.Millisecond
+	next.applier.Within = 100 * time.Millisecond
 	_, err := next.StopApplier(t.Context())
-	if no, ok := errorAs[*snapshot.LockNotGrantedError](err); !ok || !no.Waited || next.applier.note != nil {
+	if no, ok := errorAs[*snapshot.LockNotGrantedError](err); !ok || !no.Waited {
 		t.Errorf("the next run: %v", err)
 	}
 	did, err := SettleApplier(t.Context(), dir)
@@ -310,28 +312,28 @@ func applierSIGKILLStopping(t *testing.T, p *pair, s *Session, dir string) {
 	}
 }
 
-func applierStarted(t *testing.T, p *pair, s *Session, dir string) {
+func applierStarted(t *testing.T, p *duo, s *Session, dir string) {
 	stopApplier(t, s)
 	abandon(s)
-	p.run(t, p.replica, s.server.dialect().start(""))
+	p.run(t, p.replica, s.pair.Server.Dialect().Start(""))
 	did, err := SettleApplier(t.Context(), dir)
 	if err != nil || len(did) != 1 || !strings.Contains(did[0], "runs again already") {
 		t.Error(did, err)
 	}
 }
 
-func applierRestarted(t *testing.T, p *pair, s *Session, dir string) {
+func applierRestarted(t *testing.T, p *duo, s *Session, dir string) {
 	// Many sessions later, so that the ids tell.
 	for range 20 {
-		p.replica.root(t).drop()
+		p.replica.Root(t).Drop()
 	}
-	if err := s.revive(t.Context()); err != nil {
+	if err := s.pair.Revive(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.b.drop()
+	s.pair.B.Drop()
 	stopApplier(t, s)
 	abandon(s)
-	p.replica.restart(t, map[string]string{flavorMariaDB: "--skip-slave-start", flavorMySQL: "--skip-replica-start"}[p.flavor])
+	p.replica.Restart(t, map[string]string{dialect.MariaDB: "--skip-slave-start", dialect.MySQL: "--skip-replica-start"}[p.flavor])
 	did, err := SettleApplier(t.Context(), dir)
 	if err != nil || len(did) != 1 || !strings.Contains(did[0], "was restarted since") {
 		t.Error(did, err)
@@ -342,15 +344,15 @@ func applierRestarted(t *testing.T, p *pair, s *Session, dir string) {
 }
 
 // stopUnderTheLock shows why StopApplier comes first.
-func stopUnderTheLock(t *testing.T, p *pair, s *Session, _ string) {
-	d := s.server.dialect()
-	lock(t, s, 20*time.Second)
+func stopUnderTheLock(t *testing.T, p *duo, s *Session, _ string) {
+	d := s.pair.Server.Dialect()
+	mustLock(t, s, 20*time.Second)
 	p.run(t, p.source, "INSERT INTO t.w (v) VALUES (1)")
 	for !strings.Contains(p.waiting(t), "lock") {
 		time.Sleep(5 * time.Millisecond)
 	}
-	c, done := p.replica.root(t), make(chan error, 1)
-	go func() { done <- c.execUnbounded(d.stop("")) }()
+	c, done := p.replica.Root(t), make(chan error, 1)
+	go func() { done <- c.ExecUnbounded(d.Stop("")) }()
 	select {
 	case err := <-done:
 		t.Errorf("a stop came off under the lock: %v", err)
@@ -363,19 +365,19 @@ func stopUnderTheLock(t *testing.T, p *pair, s *Session, _ string) {
 		t.Error(err)
 	}
 	// A start does not wait for the lock.
-	lock(t, s, 20*time.Second)
-	p.run(t, p.replica, d.start(""))
+	mustLock(t, s, 20*time.Second)
+	p.run(t, p.replica, d.Start(""))
 	if err := s.Unlock(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // waiting are the states of the replica's own threads.
-func (p *pair) waiting(t *testing.T) string {
+func (p *duo) waiting(t *testing.T) string {
 	t.Helper()
-	c := p.replica.root(t)
-	defer c.drop()
-	rows, err := c.query(t.Context(), "SELECT STATE AS state FROM information_schema.PROCESSLIST WHERE USER = 'system user'")
+	c := p.replica.Root(t)
+	defer c.Drop()
+	rows, err := c.Query(t.Context(), "SELECT STATE AS state FROM information_schema.PROCESSLIST WHERE USER = 'system user'")
 	if err != nil {
 		t.Fatal(err)
 	}

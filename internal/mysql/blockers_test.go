@@ -11,19 +11,23 @@ import (
 	"testing"
 	"time"
 
+	"stillpoint/internal/mysql/dialect"
+	"stillpoint/internal/mysql/look"
+	"stillpoint/internal/mysql/mysqltest"
+	"stillpoint/internal/mysql/wire"
 	"stillpoint/internal/snapshot"
 	"stillpoint/test/rig"
 )
 
 // awaitSleep waits until the sessions sleep: the answer comes before the server shows them at rest.
-func awaitSleep(tb testing.TB, watcher *conn, ids ...uint64) {
+func awaitSleep(tb testing.TB, watcher *wire.Conn, ids ...uint64) {
 	tb.Helper()
 	for end := time.Now().Add(20 * time.Second); ; {
-		rows, err := watcher.query(tb.Context(), "SHOW PROCESSLIST")
+		rows, err := watcher.Query(tb.Context(), "SHOW PROCESSLIST")
 		if err != nil {
 			tb.Fatal(err)
 		}
-		busy := slices.ContainsFunc(rows, func(r row) bool {
+		busy := slices.ContainsFunc(rows, func(r wire.Row) bool {
 			return r["command"] != "Sleep" && slices.ContainsFunc(ids, func(id uint64) bool { return r["id"] == strconv.FormatUint(id, 10) })
 		})
 		if !busy {
@@ -36,10 +40,10 @@ func awaitSleep(tb testing.TB, watcher *conn, ids ...uint64) {
 }
 
 // awaitState waits until the server shows a statement with this text, in this state ("" any).
-func (s *testServer) awaitState(tb testing.TB, root *conn, text, state string) {
+func (s *testServer) awaitState(tb testing.TB, root *wire.Conn, text, state string) {
 	tb.Helper()
 	for end := time.Now().Add(20 * time.Second); ; {
-		rows, err := root.query(tb.Context(), "SELECT STATE AS state, INFO AS info FROM information_schema.PROCESSLIST WHERE INFO IS NOT NULL")
+		rows, err := root.Query(tb.Context(), "SELECT STATE AS state, INFO AS info FROM information_schema.PROCESSLIST WHERE INFO IS NOT NULL")
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -81,10 +85,10 @@ func TestWhatBlocks(t *testing.T) {
 		{name: "UPDATE that waits for a row", asleep: []string{"BEGIN", "UPDATE t.a SET v = v + 1"}, runs: "UPDATE t.a SET v = v + 2", mariadb: yes, mysql: yes},
 		{name: "SELECT FOR UPDATE that waits for a row", asleep: []string{"BEGIN", "UPDATE t.a SET v = v + 1"}, runs: "SELECT * FROM t.a FOR UPDATE", mariadb: yes, mysql: yes},
 		{name: "CREATE TABLE ... SELECT", runs: "CREATE TABLE t.z SELECT SLEEP(60) AS s FROM t.a", state: "User sleep", mariadb: yes, mysql: yes},
-		{name: "ALTER that waits for a metadata lock", asleep: []string{"BEGIN", "SELECT * FROM t.a"}, runs: "ALTER TABLE t.a ADD COLUMN x INT", state: metadataWait,
+		{name: "ALTER that waits for a metadata lock", asleep: []string{"BEGIN", "SELECT * FROM t.a"}, runs: "ALTER TABLE t.a ADD COLUMN x INT", state: waitsForMetadata,
 			mariadb: yes, mysql: yes, says: "which waits for id "},
-		{name: "OPTIMIZE that waits for a metadata lock", asleep: []string{"BEGIN", "SELECT * FROM t.a"}, runs: "OPTIMIZE TABLE t.a", state: metadataWait, mariadb: yes, mysql: yes},
-		{name: "DROP that waits for a metadata lock", asleep: []string{"BEGIN", "SELECT * FROM t.w"}, runs: "DROP TABLE t.w", state: metadataWait, mariadb: careful, mysql: yes},
+		{name: "OPTIMIZE that waits for a metadata lock", asleep: []string{"BEGIN", "SELECT * FROM t.a"}, runs: "OPTIMIZE TABLE t.a", state: waitsForMetadata, mariadb: yes, mysql: yes},
+		{name: "DROP that waits for a metadata lock", asleep: []string{"BEGIN", "SELECT * FROM t.w"}, runs: "DROP TABLE t.w", state: waitsForMetadata, mariadb: careful, mysql: yes},
 		{name: "LOCK TABLES READ, asleep", asleep: []string{"LOCK TABLES t.a READ"}, mysql: yes, says: "idle, holds t.a"},
 		{name: "LOCK TABLES WRITE, asleep", asleep: []string{"LOCK TABLES t.a WRITE"}, mariadb: unseen, mysql: yes, says: "idle, holds t.a"},
 		{name: "HANDLER, asleep", asleep: []string{"HANDLER t.a OPEN"}, mysql: yes, says: "idle, holds t.a"},
@@ -101,11 +105,11 @@ func TestWhatBlocks(t *testing.T) {
 	}
 	try := func(t *testing.T, srv *testServer, exact bool) {
 		s := srv.connect(t, func(c *Config) { c.LongQueryAfter, c.LockTimeout = time.Hour, 100*time.Millisecond })
-		s.patience = 0
-		root := srv.root(t)
+		s.look.Patience = 0
+		root := srv.Root(t)
 		for _, c := range cases {
 			expect := c.mysql
-			if srv.flavor == flavorMariaDB {
+			if srv.Flavor == dialect.MariaDB {
 				expect = c.mariadb
 			}
 			if expect < 0 {
@@ -116,9 +120,9 @@ func TestWhatBlocks(t *testing.T) {
 				sees = expect == yes || expect == unseen
 			}
 			t.Run(c.name, func(t *testing.T) {
-				asleep, runs := srv.root(t), srv.root(t)
+				asleep, runs := srv.Root(t), srv.Root(t)
 				for _, q := range c.asleep {
-					if err := asleep.exec(t.Context(), q); err != nil {
+					if err := asleep.Exec(t.Context(), q); err != nil {
 						t.Fatalf("%s: %v", q, err)
 					}
 				}
@@ -126,33 +130,33 @@ func TestWhatBlocks(t *testing.T) {
 				if c.runs == "" {
 					close(done)
 				} else {
-					go func() { defer close(done); _ = runs.execUnbounded(c.runs) }()
+					go func() { defer close(done); _ = runs.ExecUnbounded(c.runs) }()
 					srv.awaitState(t, root, c.runs, c.state)
 				}
 				defer func() {
-					_ = root.exec(context.Background(), fmt.Sprintf("KILL %d", runs.id))
+					_ = root.Exec(context.Background(), fmt.Sprintf("KILL %d", runs.ID))
 					<-done // first, or what it waits for would be its own
 					// Gone in the server as well: its client hears of the kill before a DROP that waits does.
-					for code(root.exec(context.Background(), fmt.Sprintf("KILL %d", runs.id))) != erNoSuchThread {
+					for wire.Code(root.Exec(context.Background(), fmt.Sprintf("KILL %d", runs.ID))) != wire.ErNoSuchThread {
 						time.Sleep(5 * time.Millisecond)
 					}
-					_ = root.exec(context.Background(), fmt.Sprintf("KILL %d", asleep.id))
-					for strings.HasPrefix(c.name, "XA") && root.exec(context.Background(), "XA ROLLBACK 'x'") != nil {
-						time.Sleep(10 * time.Millisecond) // until its session is gone
+					if strings.HasPrefix(c.name, "XA") { // by its own session: one that is killed was seen to leave its row locks behind
+						srv.MustRun(t, asleep, "XA ROLLBACK 'x'")
 					}
+					_ = root.Exec(context.Background(), fmt.Sprintf("KILL %d", asleep.ID))
 					waitGone(t, s)
 				}()
-				awaitSleep(t, s.b, root.id, asleep.id)
+				awaitSleep(t, s.pair.B, root.ID, asleep.ID)
 				time.Sleep(2 * time.Millisecond) // from the state that is shown to the lock that is held
-				list, err := s.blockers(t.Context(), 0)
+				list, err := s.look.Blockers(t.Context(), 0)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if saw := len(list) > 0; saw != sees {
-					t.Errorf("the look sees %q", describe(list))
+					t.Errorf("the look sees %q", look.Describe(list))
 				}
-				if c.says != "" && len(list) > 0 && !strings.Contains(describe(list), c.says) {
-					t.Errorf("the look says %q, and not %q", describe(list), c.says)
+				if c.says != "" && len(list) > 0 && !strings.Contains(look.Describe(list), c.says) {
+					t.Errorf("the look says %q, and not %q", look.Describe(list), c.says)
 				}
 				blocks := expect == yes || expect == unseen
 				err = s.Lock(t.Context(), time.Minute)
@@ -172,11 +176,11 @@ func TestWhatBlocks(t *testing.T) {
 			})
 		}
 	}
-	each(t, func(t *testing.T, srv *testServer) { try(t, srv, srv.flavor == flavorMySQL) })
+	each(t, func(t *testing.T, srv *testServer) { try(t, srv, srv.Flavor == dialect.MySQL) })
 	// With what MariaDB can be made to show, the look sees what blocks and nothing else.
 	t.Run("mariadb with performance_schema", func(t *testing.T) {
 		srv := startServer(t, "--performance-schema=ON", "--performance-schema-instrument=wait/lock/metadata/sql/mdl=ON")
-		srv.mustExec(t, "GRANT SELECT ON performance_schema.* TO "+testUser+"@localhost")
+		srv.MustExec(t, "GRANT SELECT ON performance_schema.* TO "+mysqltest.User+"@localhost")
 		try(t, srv, true)
 	})
 	t.Run("mariadb with metadata_lock_info", func(t *testing.T) {
@@ -202,19 +206,19 @@ func withPlugin(tb testing.TB, name string) []string {
 // a reader would leave its tables flush-pending: then whatever runs is in the way.
 func TestHolesInPerformanceSchema(t *testing.T) {
 	srv := startMySQL(t)
-	defer srv.busy(t, "SELECT SLEEP(60) FROM t.a")()
+	defer srv.Busy(t, "SELECT SLEEP(60) FROM t.a")()
 	for _, hole := range []string{
 		"UPDATE performance_schema.setup_instruments SET ENABLED = '%s' WHERE NAME = 'wait/lock/table/sql/handler'",
 		"UPDATE performance_schema.setup_instruments SET ENABLED = '%s' WHERE NAME = 'wait/lock/metadata/sql/mdl'",
 		"UPDATE performance_schema.setup_consumers SET ENABLED = '%s' WHERE NAME = 'global_instrumentation'",
 		"UPDATE performance_schema.setup_objects SET ENABLED = '%s' WHERE OBJECT_TYPE = 'TABLE' AND OBJECT_SCHEMA = '%%'",
 	} {
-		turn := func(to string) { srv.mustExec(t, strings.ReplaceAll(strings.Replace(hole, "'%s'", to, 1), "%%", "%")) }
+		turn := func(to string) { srv.MustExec(t, strings.ReplaceAll(strings.Replace(hole, "'%s'", to, 1), "%%", "%")) }
 		turn("'NO'")
 		// Opened anew by what runs now.
-		stop := srv.busy(t, "SELECT SLEEP(60) FROM t.w RIGHT JOIN t.a ON TRUE")
+		stop := srv.Busy(t, "SELECT SLEEP(60) FROM t.w RIGHT JOIN t.a ON TRUE")
 		s := srv.connect(t, nil)
-		list, err := s.blockers(t.Context(), 0)
+		list, err := s.look.Blockers(t.Context(), 0)
 		if err != nil || len(list) != 2 {
 			t.Errorf("%s: of two statements there are %v, %v", hole, list, err)
 		}
@@ -222,7 +226,7 @@ func TestHolesInPerformanceSchema(t *testing.T) {
 		_ = s.Close()
 		turn("'YES'")
 	}
-	if s := srv.connect(t, nil); !s.server.listed {
+	if s := srv.connect(t, nil); !s.pair.Server.Listed {
 		t.Error("nothing is turned off any more, and the lists are not believed")
 	}
 }
@@ -230,7 +234,7 @@ func TestHolesInPerformanceSchema(t *testing.T) {
 // The lock is not proved by a list that is not kept, and not refuted either.
 func TestVerifyWithoutInstrumentation(t *testing.T) {
 	srv := startMySQL(t)
-	srv.mustExec(t, "UPDATE performance_schema.setup_consumers SET ENABLED = 'NO' WHERE NAME = 'global_instrumentation'")
+	srv.MustExec(t, "UPDATE performance_schema.setup_consumers SET ENABLED = 'NO' WHERE NAME = 'global_instrumentation'")
 	s := srv.connect(t, nil)
 	if err := s.Lock(t.Context(), time.Minute); err != nil {
 		t.Fatal(err)
@@ -244,30 +248,30 @@ func TestVerifyWithoutInstrumentation(t *testing.T) {
 // read: not before performance_schema is known to be there, and not without it.
 func TestStatementsThatAreNoText(t *testing.T) {
 	each(t, func(t *testing.T, srv *testServer) {
-		root, c := srv.root(t), srv.root(t)
+		root, c := srv.Root(t), srv.Root(t)
 		for _, statement := range []string{"SELECT SLEEP(60), '\x81\x90M\xab' FROM t.a", "UPDATE t.a SET v = SLEEP(60) + LENGTH('\xb8\xee\x95')"} {
 			done := make(chan error, 1)
-			go func() { done <- c.execUnbounded(statement) }()
-			id := strconv.FormatUint(c.id, 10)
+			go func() { done <- c.ExecUnbounded(statement) }()
+			id := strconv.FormatUint(c.ID, 10)
 			for running := false; !running; {
-				rows, err := root.query(t.Context(), "SHOW PROCESSLIST")
+				rows, err := root.Query(t.Context(), "SHOW PROCESSLIST")
 				if err != nil {
 					t.Fatal(err)
 				}
-				running = slices.ContainsFunc(rows, func(r row) bool { return r["id"] == id && r["state"] == "User sleep" })
+				running = slices.ContainsFunc(rows, func(r wire.Row) bool { return r["id"] == id && r["state"] == "User sleep" })
 			}
 			s := srv.connect(t, nil)
-			for _, perf := range []bool{s.server.perf, false} {
-				s.server.perf = perf
-				list, err := s.blockers(t.Context(), 0)
-				if blocks := strings.HasPrefix(statement, "UPDATE") || srv.flavor == flavorMySQL; err != nil || blocks != (len(list) == 1 && list[0].id == c.id) {
+			for _, perf := range []bool{s.pair.Server.Perf, false} {
+				s.pair.Server.Perf = perf
+				list, err := s.look.Blockers(t.Context(), 0)
+				if blocks := strings.HasPrefix(statement, "UPDATE") || srv.Flavor == dialect.MySQL; err != nil || blocks != (len(list) == 1 && strings.HasPrefix(list[0].String(), "id "+id+" ")) {
 					t.Errorf("performance_schema %v, %q: %v, %v", perf, statement, list, err)
 				}
-				if _, there, err := s.command(t.Context()); err != nil || !there {
+				if _, there, err := s.pair.Command(t.Context()); err != nil || !there {
 					t.Errorf("performance_schema %v, %q: our own session is not found: %v", perf, statement, err)
 				}
 			}
-			srv.mustRun(t, root, "KILL QUERY "+id)
+			srv.MustRun(t, root, "KILL QUERY "+id)
 			<-done //nolint:errcheck // that it has ended is all that matters
 		}
 	})

@@ -6,17 +6,14 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"stillpoint/internal/mysql/dialect"
+	"stillpoint/internal/mysql/mysqltest"
 	"stillpoint/internal/snapshot"
 )
 
@@ -29,148 +26,6 @@ const (
 	blockingTries   = 3
 	manyWriters     = 40
 )
-
-// load is the application: writers, readers of a table, and a control that
-// needs no lock, whose longest round trip is the machine's own noise.
-type load struct {
-	read    atomic.Pointer[string] // what the readers send
-	stop    chan struct{}
-	wg      sync.WaitGroup
-	writers []*client
-	readers []*client
-	control []*client
-}
-
-// rightOfWay gives a process of ours the processor before everyone else, where
-// that is allowed, until the returned function is called: what is measured is a lock, and
-// not what else runs on the machine. (A nice value would count within a session's group only.)
-func rightOfWay(pid int) (end func()) {
-	set := func(policy, priority uint32) {
-		tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
-		for _, task := range tasks {
-			if id, err := strconv.Atoi(filepath.Base(task)); err == nil {
-				_ = unix.SchedSetAttr(id, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: policy, Priority: priority}, 0)
-			}
-		}
-	}
-	set(unix.SCHED_RR, 1)
-	return func() { set(unix.SCHED_NORMAL, 0) }
-}
-
-// client runs one statement over and over.
-type client struct {
-	longest atomic.Int64 // since the last reset
-	started atomic.Int64 // when the statement in hand was sent; 0: none is
-	failed  atomic.Pointer[error]
-}
-
-func startLoad(tb testing.TB, srv *testServer) *load {
-	tb.Helper()
-	l := &load{stop: make(chan struct{})}
-	l.reads("t.a")
-	run := func(n int, every time.Duration, statement func() string) []*client {
-		list := make([]*client, n)
-		for i := range list {
-			c, conn := &client{}, srv.app(tb)
-			list[i] = c
-			l.wg.Go(func() { c.run(conn, every, statement, l.stop) })
-		}
-		return list
-	}
-	l.writers = run(manyWriters, 100*time.Millisecond, func() string { return "INSERT INTO t.herd (v) VALUES (1)" })
-	l.readers = run(4, 20*time.Millisecond, func() string { return *l.read.Load() })
-	l.control = run(4, 10*time.Millisecond, func() string { return "DO 0" })
-	return l
-}
-
-func (c *client) run(conn *conn, every time.Duration, statement func() string, stop <-chan struct{}) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		start := time.Now()
-		c.started.Store(start.UnixNano())
-		if err := conn.execUnbounded(statement()); err != nil {
-			c.failed.Store(&err)
-			return
-		}
-		c.longest.Store(max(c.longest.Load(), int64(time.Since(start))))
-		c.started.Store(0)
-		select {
-		case <-stop:
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-// reads has the readers read another table.
-func (l *load) reads(table string) {
-	statement := "SELECT v FROM " + table + " LIMIT 1"
-	l.read.Store(&statement)
-}
-
-func (l *load) end(tb testing.TB) {
-	close(l.stop)
-	l.wg.Wait()
-	for _, c := range l.all() {
-		if err := c.failed.Load(); err != nil {
-			tb.Errorf("the load: %v", *err)
-		}
-	}
-}
-
-func (l *load) all() []*client {
-	return append(append(append([]*client{}, l.writers...), l.readers...), l.control...)
-}
-
-func (l *load) reset() {
-	for _, c := range l.all() {
-		c.longest.Store(0)
-	}
-}
-
-// settle waits until no client has a statement in hand that began before now, so that
-// each stall is measured to its end. One that hangs counts for as long as it was waited for.
-func (l *load) settle() {
-	now := time.Now()
-	for _, c := range l.all() {
-		for end := now.Add(5 * time.Second); time.Now().Before(end) && c.failed.Load() == nil; time.Sleep(time.Millisecond) {
-			if started := c.started.Load(); started == 0 || started > now.UnixNano() {
-				break
-			}
-		}
-	}
-}
-
-// usual is by how much stalls exceed their cause on this machine, at this
-// moment, without anything of ours: the longest statement that needs no lock, and by how much the
-// forty writers come back late from a lock that someone else held for lock_timeout.
-func (l *load) usual(tb testing.TB, other *conn) time.Duration {
-	tb.Helper()
-	l.reset()
-	if err := other.exec(tb.Context(), "LOCK TABLES t.herd WRITE"); err != nil {
-		tb.Fatal(err)
-	}
-	start := time.Now()
-	time.Sleep(blockingTimeout)
-	if err := other.exec(tb.Context(), "UNLOCK TABLES"); err != nil {
-		tb.Fatal(err)
-	}
-	held := time.Since(start)
-	l.settle()
-	return max(longest(l.control), longest(l.writers)-held)
-}
-
-func longest(list []*client) time.Duration {
-	var worst int64
-	for _, c := range list {
-		worst = max(worst, c.longest.Load())
-		if started := c.started.Load(); started != 0 {
-			worst = max(worst, time.Now().UnixNano()-started)
-		}
-	}
-	return time.Duration(worst)
-}
 
 // measured is one row of the table.
 type measured struct {
@@ -185,8 +40,8 @@ type measured struct {
 // tries makes the tries of a run and measures each.
 func (m *measured) tries(t *testing.T, srv *testServer, s *Session, l *load) {
 	t.Helper()
-	herd := srv.root(t)
-	defer herd.drop()
+	herd := srv.Root(t)
+	defer herd.Drop()
 	for try := range blockingTries {
 		usual := l.usual(t, herd)
 		l.reset()
@@ -245,9 +100,9 @@ func (m *measured) tries(t *testing.T, srv *testServer, s *Session, l *load) {
 // atRest says that the server shows no request of ours.
 func (s *testServer) atRest(tb testing.TB) bool {
 	tb.Helper()
-	c := s.root(tb)
-	defer c.drop()
-	rows, err := c.query(tb.Context(), fmt.Sprintf("SELECT ID AS id, COMMAND AS command, STATE AS state, INFO AS info FROM information_schema.PROCESSLIST WHERE USER = '%s'", testUser))
+	c := s.Root(tb)
+	defer c.Drop()
+	rows, err := c.Query(tb.Context(), fmt.Sprintf("SELECT ID AS id, COMMAND AS command, STATE AS state, INFO AS info FROM information_schema.PROCESSLIST WHERE USER = '%s'", mysqltest.User))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -283,15 +138,15 @@ func TestBlocking(t *testing.T) {
 			mariadb: ending{"waited", "refused", "locked", 1}, mysql: ending{"waited", "refused", "locked", 1}},
 		{name: "`LOCK TABLES ... WRITE`, idle", run: []string{"LOCK TABLES t.a WRITE"}, readers: "t.w", blind: true,
 			mariadb: ending{"withdrawn", "withdrawn", "withdrawn", 0}, mysql: ending{"waited", "refused", "waited", 0}},
-		{name: "`ALTER TABLE` that waits for a metadata lock", run: []string{"ALTER TABLE t.a ADD COLUMN x INT"}, state: metadataWait,
+		{name: "`ALTER TABLE` that waits for a metadata lock", run: []string{"ALTER TABLE t.a ADD COLUMN x INT"}, state: waitsForMetadata,
 			behind: []string{"BEGIN", "SELECT * FROM t.a"}, readers: "t.w", blind: true,
 			mariadb: ending{"waited", "refused", "locked", 1}, mysql: ending{"waited", "refused", "locked", 1}},
 	}
 	var table []measured
 	// In memory: the disk is another's who waits for it, and no part of this.
 	if _, err := os.Stat("/dev/shm"); err == nil {
-		serverDir = "/dev/shm"
-		t.Cleanup(func() { serverDir = "" })
+		mysqltest.Dir = "/dev/shm"
+		t.Cleanup(func() { mysqltest.Dir = "" })
 	}
 	t.Cleanup(rightOfWay(os.Getpid()))
 	t.Run("servers", func(t *testing.T) {
@@ -299,9 +154,9 @@ func TestBlocking(t *testing.T) {
 		each(t, func(t *testing.T, srv *testServer) {
 			t.Parallel() // most of it waits
 			srv.withApp(t)
-			srv.mustExec(t, "CREATE TABLE t.herd (i INT AUTO_INCREMENT PRIMARY KEY, v INT)")
-			mysql := srv.flavor == flavorMySQL
-			rightOfWay(srv.cmd.Process.Pid) // until it ends
+			srv.MustExec(t, "CREATE TABLE t.herd (i INT AUTO_INCREMENT PRIMARY KEY, v INT)")
+			mysql := srv.Flavor == dialect.MySQL
+			rightOfWay(srv.Cmd.Process.Pid) // until it ends
 			l := startLoad(t, srv)
 			for _, c := range scenarios {
 				t.Run(c.name, func(t *testing.T) {
@@ -325,7 +180,7 @@ func TestBlocking(t *testing.T) {
 					}
 					for _, policy := range policies {
 						t.Run(string(policy), func(t *testing.T) {
-							m := measured{flavor: srv.flavor, scenario: c.name, policy: string(policy), clean: true}
+							m := measured{flavor: srv.Flavor, scenario: c.name, policy: string(policy), clean: true}
 							m.run(t, srv, policy, want, l)
 							mu.Lock()
 							defer mu.Unlock()
@@ -356,7 +211,7 @@ func (m *measured) run(t *testing.T, srv *testServer, policy LongQueries, want e
 	s, err := d.connect(t.Context())
 	if err == nil {
 		if policy == blind {
-			s.patience = 0
+			s.look.Patience = 0
 		}
 		m.tries(t, srv, s, l)
 		m.killed = len(s.Server().Killed)
@@ -382,7 +237,7 @@ func (m *measured) run(t *testing.T, srv *testServer, policy LongQueries, want e
 	if !m.clean {
 		t.Error("something of ours was left in the process list")
 	}
-	srv.isIdle(t, 0)
+	srv.IsIdle(t, 0)
 }
 
 // blind is no policy of a plan: the request is made behind what blocks it.
@@ -454,14 +309,14 @@ func TestNothingIsRequestedBehindWhatWasSeen(t *testing.T) {
 	each(t, func(t *testing.T, srv *testServer) {
 		srv.withApp(t)
 		s := srv.connect(t, func(c *Config) { c.LongQueryAfter = 900 * time.Millisecond })
-		root := srv.root(t)
+		root := srv.Root(t)
 		for _, c := range []struct {
 			sleep   string
 			granted bool
 		}{{"0.3", true}, {"60", false}} {
 			h := srv.hold(t, "User sleep", "UPDATE t.a SET v = v + IF(i = 1, SLEEP("+c.sleep+"), 0)")
 			err := s.Ready(t.Context(), 10*time.Second)
-			rows, qerr := root.query(context.Background(), fmt.Sprintf("SELECT COMMAND AS command FROM information_schema.PROCESSLIST WHERE ID = %d", h.id))
+			rows, qerr := root.Query(context.Background(), fmt.Sprintf("SELECT COMMAND AS command FROM information_schema.PROCESSLIST WHERE ID = %d", h.ID))
 			if qerr != nil || len(rows) != 1 {
 				t.Fatal(rows, qerr)
 			}

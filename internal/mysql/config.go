@@ -1,63 +1,69 @@
 package mysql
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"strings"
 	"time"
 
+	"stillpoint/internal/mysql/access"
+	"stillpoint/internal/mysql/applier"
+	"stillpoint/internal/mysql/lock"
+	"stillpoint/internal/mysql/look"
+	"stillpoint/internal/mysql/wire"
 	"stillpoint/internal/snapshot"
 	"stillpoint/messages"
 )
 
-// Flush says when the preliminary flush runs.
-type Flush string
-
-// The values of Config.PreliminaryFlush.
-const (
-	// FlushAuto: only where nothing in use would block it.
-	FlushAuto Flush = "auto"
-	// FlushAlways: even where something in use may block it. On MySQL this
-	// can leave tables flush-pending behind a long query, see Session.Lock.
-	FlushAlways Flush = "always"
-	// FlushNever: not at all.
-	FlushNever Flush = "never"
+// What the rooms below call by names of their own, as a plan's file has it.
+type (
+	// Lock says by which lock the server is brought to rest: LockFTWRL and its like.
+	Lock = lock.Mode
+	// Flush says when the preliminary flush runs.
+	Flush = lock.Flush
+	// LongQueries says what to do about statements that would block the lock.
+	LongQueries = look.LongQueries
 )
 
-// LongQueries says what to do about statements that would block the lock.
-type LongQueries string
-
-// The values of Config.LongQueries.
+// The values of these types, see the rooms.
 const (
-	// LongQueriesWait: request no lock while there are any.
-	LongQueriesWait LongQueries = "wait"
-	// LongQueriesFail: refuse the run at once, and name them.
-	LongQueriesFail LongQueries = "fail"
-	// LongQueriesKill: end those that KillAfter and KillMaxRows let be ended.
-	LongQueriesKill LongQueries = "kill"
+	LockFTWRL  = lock.FTWRL
+	LockBackup = lock.Backup
+	LockAuto   = lock.Auto
+	LockNone   = lock.None
+
+	FlushAuto   = lock.FlushAuto
+	FlushAlways = lock.FlushAlways
+	FlushNever  = lock.FlushNever
+
+	LongQueriesWait = look.Wait
+	LongQueriesFail = look.Fail
+	LongQueriesKill = look.Kill
 )
 
-// Lock says by which lock the server is brought to rest.
-type Lock string
-
-// The values of Config.Lock.
+// The defaults of the clients.
 const (
-	// LockFTWRL: FLUSH LOCAL TABLES WITH READ LOCK.
-	LockFTWRL Lock = "ftwrl"
-	// LockBackup: the server's backup lock.
-	LockBackup Lock = "backup"
-	// LockAuto: the lightest that is right.
-	LockAuto Lock = "auto"
-	// LockNone: none; the server is only watched.
-	LockNone Lock = "none"
+	DefaultSocket = wire.DefaultSocket
+	DefaultPort   = wire.DefaultPort
 )
+
+// NoteName is the file in the runtime directory that says which applier is stopped.
+const NoteName = applier.NoteName
+
+// ErrApplierBusy says that a living process has the note of SettleApplier.
+var ErrApplierBusy = applier.ErrBusy
+
+// SettleApplier starts the appliers again that the note in a runtime directory
+// says were stopped by a process that is dead, see applier.Settle.
+func SettleApplier(ctx context.Context, dir string) ([]string, error) {
+	return applier.Settle(ctx, dir)
+}
 
 // Config is what a plan says about its database. The zero value means: the
 // server at DefaultSocket, as the user who runs the program, with every default.
 type Config struct {
 	// DefaultsFile is an option file as the clients read it; "" for none. Of it
 	// only [client], [client-server] and [client-mariadb] are read, see
-	// readDefaults. It must belong to root or to the running user, and not be
+	// package wire. It must belong to root or to the running user, and not be
 	// writable by group or others.
 	DefaultsFile string
 
@@ -107,10 +113,8 @@ type Config struct {
 	TrustLocation bool
 }
 
-// The defaults of Config, which are the contract's, and those of the clients.
+// The defaults of Config, which are the contract's.
 const (
-	DefaultSocket         = "/run/mysqld/mysqld.sock"
-	DefaultPort           = 3306
 	DefaultLockTimeout    = 500 * time.Millisecond
 	DefaultLongQueryAfter = time.Second
 	DefaultKillAfter      = time.Minute
@@ -173,20 +177,41 @@ func New(cfg Config) (*Database, error) {
 	if cfg.KillAfter < 0 || cfg.KillMaxRows < 0 {
 		return nil, fmt.Errorf("cannot use kill_after %v and kill_max_rows %d: neither may be negative", cfg.KillAfter, cfg.KillMaxRows)
 	}
-	if cfg.Socket != "" && isTCPHost(cfg.Host) {
-		return nil, errors.New("cannot use mysql.socket together with mysql.host: leave one of them out")
-	}
-	t, err := cfg.target()
+	t, err := cfg.address().Target()
 	if err != nil {
 		return nil, err
 	}
-	if _, err := t.driverConfig(); err != nil {
+	if _, err := t.DriverConfig(); err != nil {
 		return nil, err
 	}
 	return &Database{cfg: cfg}, nil
 }
 
-// isTCPHost says whether the clients would use TCP for this host.
-func isTCPHost(host string) bool {
-	return host != "" && !strings.EqualFold(host, "localhost")
+// uses are the parts that a plan has.
+func (c Config) uses() []access.Use {
+	uses := []access.Use{access.Always}
+	switch c.Lock {
+	case LockFTWRL, "":
+		uses = append(uses, access.FTWRL)
+	case LockBackup:
+		uses = append(uses, access.Backup)
+	case LockAuto:
+		uses = append(uses, access.Auto)
+	}
+	// For the backup lock it only runs where the plan insists, see Settle; on MariaDB that takes no more than the lock does.
+	if c.PreliminaryFlush == FlushAlways || c.PreliminaryFlush != FlushNever && c.Lock != LockNone && c.Lock != LockBackup {
+		uses = append(uses, access.Flush)
+	}
+	if c.LongQueries == LongQueriesKill {
+		uses = append(uses, access.Kill)
+	}
+	if c.StopApplier {
+		uses = append(uses, access.Applier)
+	}
+	return uses
+}
+
+// address is the part of it that leads to the server.
+func (c Config) address() wire.Address {
+	return wire.Address{DefaultsFile: c.DefaultsFile, Socket: c.Socket, Host: c.Host, Port: c.Port, User: c.User, Password: c.Password}
 }

@@ -13,8 +13,7 @@ import (
 	"testing"
 	"time"
 
-	driver "github.com/go-sql-driver/mysql"
-
+	"stillpoint/internal/mysql/mysqltest"
 	"stillpoint/internal/snapshot"
 )
 
@@ -23,8 +22,8 @@ func TestConnectWithDefaultsFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "my.cnf")
 	write := func(password string) {
 		t.Helper()
-		text := "[mysqld]\nuser=mysql\n[client]\nuser=" + testUser + "\npassword='" +
-			strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(password) + "'\nsocket=" + srv.socket + "\n"
+		text := "[mysqld]\nuser=mysql\n[client]\nuser=" + mysqltest.User + "\npassword='" +
+			strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(password) + "'\nsocket=" + srv.Socket + "\n"
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -36,10 +35,10 @@ func TestConnectWithDefaultsFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = d.Connect(t.Context())
-	if _, ok := errorAs[*snapshot.RefusedError](err); !ok || strings.Contains(err.Error(), wrong) {
+	if _, ok := errorAs[*snapshot.RefusedError](err); !ok || strings.Contains(err.Error(), wrong) || !strings.Contains(err.Error(), "check user and password in the defaults file "+file) {
 		t.Errorf("wrong password: %v", err)
 	}
-	write(testPassword) // rotated
+	write(mysqltest.Password) // rotated
 	s, err := d.Connect(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +55,7 @@ func TestConnectWithDefaultsFile(t *testing.T) {
 	if _, ok := errorAs[*snapshot.RefusedError](second(d.Connect(t.Context()))); !ok {
 		t.Error("a file that anyone can write is used")
 	}
-	srv.isIdle(t, 0)
+	srv.IsIdle(t, 0)
 }
 
 func second[A any](_ A, err error) error { return err }
@@ -68,9 +67,9 @@ func TestOutOfReach(t *testing.T) {
 	}
 	defer func() { _ = silent.Close() }()
 	for name, cfg := range map[string]Config{
-		"no socket": {Socket: filepath.Join(t.TempDir(), "none"), Password: testPassword},
-		"no port":   {Host: "127.0.0.1", Port: freePort(t), Password: testPassword},
-		"silent":    {Host: "127.0.0.1", Port: uint16(silent.Addr().(*net.TCPAddr).Port), Password: testPassword},
+		"no socket": {Socket: filepath.Join(t.TempDir(), "none"), Password: mysqltest.Password},
+		"no port":   {Host: "127.0.0.1", Port: mysqltest.FreePort(t), Password: mysqltest.Password},
+		"silent":    {Host: "127.0.0.1", Port: uint16(silent.Addr().(*net.TCPAddr).Port), Password: mysqltest.Password},
 	} {
 		d, err := New(cfg)
 		if err != nil {
@@ -80,7 +79,7 @@ func TestOutOfReach(t *testing.T) {
 		start := time.Now()
 		err = second(d.Connect(ctx))
 		cancel()
-		if _, ok := errorAs[*snapshot.OutOfReachError](err); !ok || strings.Contains(err.Error(), testPassword) {
+		if _, ok := errorAs[*snapshot.OutOfReachError](err); !ok || strings.Contains(err.Error(), mysqltest.Password) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if took := time.Since(start); took > 2*time.Second {
@@ -99,7 +98,7 @@ func TestTooManyConnections(t *testing.T) {
 	srv := startServer(t, "--max-connections=10")
 	// 10 and one for an administrator.
 	for range 10 {
-		srv.root(t)
+		srv.Root(t)
 	}
 	d, err := New(srv.config())
 	if err != nil {
@@ -129,12 +128,12 @@ func TestSettings(t *testing.T) {
 }
 
 func TestReplica(t *testing.T) {
-	port := freePort(t)
+	port := mysqltest.FreePort(t)
 	srv := startServer(t, "--skip-slave-start", "--skip-skip-networking", "--bind-address=127.0.0.1", "--port="+strconv.Itoa(int(port)))
-	if err := srv.root(t).exec(t.Context(), "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=1, MASTER_USER='u', MASTER_LOG_FILE='src.000007', MASTER_LOG_POS=4242"); err != nil {
+	if err := srv.Root(t).Exec(t.Context(), "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=1, MASTER_USER='u', MASTER_LOG_FILE='src.000007', MASTER_LOG_POS=4242"); err != nil {
 		t.Fatal(err)
 	}
-	if err := srv.root(t).exec(t.Context(), "SET GLOBAL gtid_slave_pos = '7-7-77'"); err != nil {
+	if err := srv.Root(t).Exec(t.Context(), "SET GLOBAL gtid_slave_pos = '7-7-77'"); err != nil {
 		t.Fatal(err)
 	}
 	s := srv.connect(t, nil)
@@ -147,7 +146,7 @@ func TestReplica(t *testing.T) {
 	}
 	// The same server by TCP.
 	for _, statement := range []string{"CREATE USER tcp@'127.0.0.1' IDENTIFIED BY 'x'", "GRANT ALL ON *.* TO tcp@'127.0.0.1'"} {
-		if err := srv.root(t).exec(t.Context(), statement); err != nil {
+		if err := srv.Root(t).Exec(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -162,37 +161,25 @@ func TestReplica(t *testing.T) {
 	if err := tcp.Lock(t.Context(), 5*time.Second); err != nil {
 		t.Error(err)
 	}
-	srv.mustBlock(t)
+	srv.MustBlock(t)
 	if err := tcp.Close(); err != nil {
 		t.Error(err)
 	}
-	srv.mustWrite(t)
-}
-
-// The driver must not write to standard error inside the window.
-func TestDriverIsSilent(t *testing.T) {
-	cfg, err := target{network: "unix", addr: "/s"}.driverConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, silent := cfg.Logger.(*driver.NopLogger); !silent {
-		t.Errorf("the driver logs to a %T", cfg.Logger)
-	}
+	srv.MustWrite(t)
 }
 
 // What a site has set for everyone's sessions does not change what we see: quotes
 // in the list of privileges, and how many rows of a list are sent.
 func TestSitesOwnDefaults(t *testing.T) {
 	each(t, func(t *testing.T, srv *testServer) {
-		srv.mustExec(t, "SET GLOBAL sql_select_limit = 1")
+		srv.MustExec(t, "SET GLOBAL sql_select_limit = 1")
 		for _, lock := range []Lock{LockFTWRL, LockAuto} {
 			s := srv.connect(t, func(c *Config) { c.Lock, c.EverythingFrozen = lock, true })
-			one, two := srv.busy(t, "INSERT INTO t.w (v) SELECT SLEEP(20) FROM t.a"), srv.busy(t, "INSERT INTO t.w (v) SELECT SLEEP(21) FROM t.a")
-			s.method = methodFTWRL
-			var list []blocker
-			var err error
-			for end := time.Now().Add(5 * time.Second); err == nil && len(list) < 2 && time.Now().Before(end); pause(t.Context(), lookEvery) {
-				list, err = s.blockers(t.Context(), 0)
+			one, two := srv.Busy(t, "INSERT INTO t.w (v) SELECT SLEEP(20) FROM t.a"), srv.Busy(t, "INSERT INTO t.w (v) SELECT SLEEP(21) FROM t.a")
+			s.look.Aim(snapshot.LockFTWRL, false)
+			list, err := s.look.Blockers(t.Context(), 0)
+			for end := time.Now().Add(5 * time.Second); err == nil && len(list) < 2 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+				list, err = s.look.Blockers(t.Context(), 0)
 			}
 			if err != nil || len(list) != 2 {
 				t.Errorf("%s: of two statements there are %v, %v", lock, list, err)
@@ -215,7 +202,7 @@ func TestSitesOwnDefaults(t *testing.T) {
 // Connections that lead to two servers are refused: what is killed by its number on
 // the one would be someone else's session on the other.
 func TestTwoServersBehindOneAddress(t *testing.T) {
-	backends := []string{startServer(t).socket, startServer(t).socket}
+	backends := []string{startServer(t).Socket, startServer(t).Socket}
 	l, err := net.Listen("unix", filepath.Join(filepath.Dir(backends[0]), "p"))
 	if err != nil {
 		t.Fatal(err)
@@ -239,7 +226,7 @@ func TestTwoServersBehindOneAddress(t *testing.T) {
 		}
 	}()
 	t.Cleanup(func() { _ = l.Close(); <-done })
-	d, err := New(Config{Socket: l.Addr().String(), User: testUser, Password: testPassword, TrustLocation: true})
+	d, err := New(Config{Socket: l.Addr().String(), User: mysqltest.User, Password: mysqltest.Password, TrustLocation: true})
 	if err != nil {
 		t.Fatal(err)
 	}

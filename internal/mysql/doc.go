@@ -15,6 +15,10 @@
 // closes the client's socket, and on MySQL the orphan stays queued with every
 // writer behind it (facts C, "Bounding the wait").
 //
-// Where a comment says [facts] it means an experiment with MySQL 9.7 and
+// What stands here is the face: Config, Connect, and a Session whose methods are
+// the rooms' below it (session, look, lock, position, parts, applier). No room
+// knows Config or this package.
+//
+// Where a comment here or in a room says [facts] it means an experiment with MySQL 9.7 and
 // MariaDB 10.11 whose outcome is kept with the design of this project.
 package mysql

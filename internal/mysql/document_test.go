@@ -8,6 +8,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stillpoint/internal/mysql/access"
+	"stillpoint/internal/mysql/dialect"
+	"stillpoint/internal/mysql/docpart"
+	"stillpoint/internal/mysql/mysqltest"
+	"stillpoint/internal/mysql/wire"
 )
 
 var update = flag.Bool("update", false, "write docs/database-user.md anew where it is made from the code")
@@ -17,38 +23,17 @@ const document = "../../docs/database-user.md"
 // families are the servers that the document has, the newest versions that are run here.
 var families = []struct {
 	name, flavor string
-	kind         server
+	kind         dialect.Server
 }{
-	{"MySQL 8.0.23 and newer, Percona Server likewise", flavorMySQL, server{flavor: flavorMySQL, number: 90704, perf: true}},
-	{"MariaDB 10.5.9 and newer", flavorMariaDB, server{flavor: flavorMariaDB, number: 101119}},
+	{"MySQL 8.0.23 and newer, Percona Server likewise", dialect.MySQL, dialect.Server{Flavor: dialect.MySQL, Number: 90704, Perf: true}},
+	{"MariaDB 10.5.9 and newer", dialect.MariaDB, dialect.Server{Flavor: dialect.MariaDB, Number: 101119}},
 }
 
 const documented = "'stillpoint'@'localhost'"
 
-// The document's statements and its table of privileges are those of the code.
+// The document's statements are those of the code. Its table of privileges is access's.
 func TestDocument(t *testing.T) {
-	b, err := os.ReadFile(document)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := string(b)
-	for name, want := range map[string]string{"grants": documentGrants(), "privileges": documentPrivileges()} {
-		begin, end := "<!-- begin: "+name+" -->\n", "<!-- end: "+name+" -->"
-		before, rest, ok := strings.Cut(text, begin)
-		now, after, closed := strings.Cut(rest, end)
-		if !ok || !closed {
-			t.Fatalf("%s has no part %q", document, name)
-		}
-		if now != want && !*update {
-			t.Errorf("%s is out of date in %q: go test ./internal/mysql -run TestDocument -update", document, name)
-		}
-		text = before + begin + want + end + after
-	}
-	if *update {
-		if err := os.WriteFile(document, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	docpart.Check(t, document, "grants", documentGrants(), *update)
 }
 
 // documentGrants has the statements for each lock, and what else adds.
@@ -58,7 +43,7 @@ func documentGrants() string {
 		fmt.Fprintf(&b, "\n%s:\n", f.name)
 		for _, lock := range []Lock{LockFTWRL, LockBackup, LockAuto, LockNone} {
 			fmt.Fprintf(&b, "\n```sql %s-%s\n-- lock: %s\n", f.flavor, lock, lock)
-			for _, statement := range grantStatements(privilegesFor(f.kind, Config{Lock: lock}), documented) {
+			for _, statement := range access.Statements(access.For(f.kind, Config{Lock: lock}.uses()), documented) {
 				fmt.Fprintf(&b, "%s;\n", statement)
 			}
 			b.WriteString("```\n")
@@ -70,53 +55,21 @@ func documentGrants() string {
 			{"kill", "long_queries: kill, beside that", Config{LongQueries: LongQueriesKill}},
 			{"applier", "replica: stop_applier, beside that", Config{StopApplier: true}},
 		} {
-			base := privilegesFor(f.kind, Config{})
-			extra := privilegesFor(f.kind, more.cfg)[0:0:0]
-			for _, p := range privilegesFor(f.kind, more.cfg) {
+			base := access.For(f.kind, Config{}.uses())
+			extra := access.For(f.kind, more.cfg.uses())[0:0:0]
+			for _, p := range access.For(f.kind, more.cfg.uses()) {
 				known := false
 				for _, q := range base {
-					known = known || q.name == p.name && q.on == p.on
+					known = known || q.Name == p.Name && q.On == p.On
 				}
 				if !known {
 					extra = append(extra, p)
 				}
 			}
-			fmt.Fprintf(&b, "\n```sql %s-%s\n-- %s\n%s;\n```\n", f.flavor, more.name, more.key, strings.Join(grantStatements(extra, documented), ";\n"))
+			fmt.Fprintf(&b, "\n```sql %s-%s\n-- %s\n%s;\n```\n", f.flavor, more.name, more.key, strings.Join(access.Statements(extra, documented), ";\n"))
 		}
 	}
 	return b.String() + "\n"
-}
-
-// documentPrivileges is the table itself.
-func documentPrivileges() string {
-	var b strings.Builder
-	b.WriteString("\n| server | versions | privilege | on | for | to |\n| --- | --- | --- | --- | --- | --- |\n")
-	for _, p := range privileges {
-		family := "MySQL"
-		if p.mariadb {
-			family = "MariaDB"
-		}
-		words := make([]string, len(p.uses))
-		for i, u := range p.uses {
-			words[i] = string(u)
-		}
-		fmt.Fprintf(&b, "| %s | %s | `%s` | `%s` | %s | %s |\n", family, span(p.from, p.before), p.name, p.on, strings.Join(words, "; "), p.why)
-	}
-	return b.String() + "\n"
-}
-
-// span says between which versions.
-func span(from, before int) string {
-	dotted := func(n int) string { return fmt.Sprintf("%d.%d.%d", n/10000, n/100%100, n%100) }
-	switch {
-	case from == 0 && before == 0:
-		return "all"
-	case from == 0:
-		return "before " + dotted(before)
-	case before == 0:
-		return dotted(from) + " and newer"
-	}
-	return dotted(from) + " to before " + dotted(before)
 }
 
 // blocks are the document's fenced blocks by what stands behind the language.
@@ -156,13 +109,13 @@ func statements(block string) []string {
 func TestDocumentedCommands(t *testing.T) {
 	list := blocks(t)
 	test := func(t *testing.T, srv *testServer) {
-		root := srv.root(t)
+		root := srv.Root(t)
 		drop := "DROP USER IF EXISTS " + documented
 		const old, fresh = "a-long-random-one", "another-long-one"
 		file := filepath.Join(t.TempDir(), "my.cnf")
 		write := func(password string) {
 			t.Helper()
-			text := strings.NewReplacer("/run/mysqld/mysqld.sock", srv.socket, old, password).Replace(list["my.cnf"])
+			text := strings.NewReplacer("/run/mysqld/mysqld.sock", srv.Socket, old, password).Replace(list["my.cnf"])
 			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -174,28 +127,28 @@ func TestDocumentedCommands(t *testing.T) {
 		}
 		for name, plan := range plans {
 			write(old)
-			srv.mustRun(t, root, append([]string{drop}, statements(list[srv.flavor])...)...)
+			srv.MustRun(t, root, append([]string{drop}, statements(list[srv.Flavor])...)...)
 			switch name {
 			case "kill", "applier":
-				srv.mustRun(t, root, append(statements(list[srv.flavor+"-ftwrl"]), statements(list[srv.flavor+"-"+name])...)...)
+				srv.MustRun(t, root, append(statements(list[srv.Flavor+"-ftwrl"]), statements(list[srv.Flavor+"-"+name])...)...)
 			default:
-				srv.mustRun(t, root, statements(list[srv.flavor+"-"+name])...)
+				srv.MustRun(t, root, statements(list[srv.Flavor+"-"+name])...)
 			}
 			if err := enter(plan); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 
-		srv.mustRun(t, root, append([]string{drop}, append(statements(list[srv.flavor]), statements(list[srv.flavor+"-ftwrl"])...)...)...)
-		rotate := statements(list[srv.flavor+"-rotate"])
-		srv.mustRun(t, root, rotate[0])
+		srv.MustRun(t, root, append([]string{drop}, append(statements(list[srv.Flavor]), statements(list[srv.Flavor+"-ftwrl"])...)...)...)
+		rotate := statements(list[srv.Flavor+"-rotate"])
+		srv.MustRun(t, root, rotate[0])
 		for _, password := range []string{old, fresh} {
 			write(password)
 			if err := enter(Config{}); err != nil {
 				t.Errorf("while both hold, by %q: %v", password, err)
 			}
 		}
-		srv.mustRun(t, root, rotate[1])
+		srv.MustRun(t, root, rotate[1])
 		if err := enter(Config{}); err != nil {
 			t.Errorf("with the new one: %v", err)
 		}
@@ -217,34 +170,38 @@ func TestDocumentedCommands(t *testing.T) {
 		for _, statement := range []string{
 			"SELECT * FROM t.a", "INSERT INTO t.a VALUES (9, 9)", "SELECT 1 INTO OUTFILE '/tmp/stillpoint-must-not'", "CREATE USER x@localhost",
 			"SET GLOBAL max_connections = 7", "SET SESSION sql_log_bin = 0", "SHUTDOWN", "DROP DATABASE t", "SELECT * FROM mysql.user", "CREATE TABLE t.x (i INT)",
-			fmt.Sprintf("KILL %d", root.id),
+			fmt.Sprintf("KILL %d", root.ID),
 		} {
-			if err := s.b.exec(t.Context(), statement); err == nil {
+			if err := s.pair.B.Exec(t.Context(), statement); err == nil {
 				t.Errorf("the user may: %s", statement)
-			} else if !isDenied(err) && code(err) != 1095 && code(err) != erOptionPrevents { // ER_KILL_DENIED_ERROR, secure_file_priv
+			} else if !wire.IsDenied(err) && wire.Code(err) != 1095 && wire.Code(err) != wire.ErOptionPrevents { // ER_KILL_DENIED_ERROR, secure_file_priv
 				t.Errorf("%s: %v", statement, err)
 			}
 		}
-		if srv.flavor == flavorMySQL {
-			srv.mustRun(t, root, append([]string{drop}, append(statements(list["mysql-socket"]), statements(list["mysql-ftwrl"])...)...)...)
-			if err := check(t, Config{Socket: srv.socket, User: "stillpoint", LockTimeout: time.Second}); err != nil && currentUser() == "root" {
+		if srv.Flavor == dialect.MySQL {
+			srv.MustRun(t, root, append([]string{drop}, append(statements(list["mysql-socket"]), statements(list["mysql-ftwrl"])...)...)...)
+			if err := check(t, Config{Socket: srv.Socket, User: "stillpoint", LockTimeout: time.Second}); err != nil && currentUser() == "root" {
 				t.Errorf("without a password: %v", err)
 			}
 		}
 	}
-	t.Run(flavorMariaDB, func(t *testing.T) { test(t, startServer(t)) })
-	t.Run(flavorMySQL, func(t *testing.T) {
-		test(t, startMySQL(t, pluginOptions(t, flavorMySQL)[0]))
+	t.Run(dialect.MariaDB, func(t *testing.T) { test(t, startServer(t)) })
+	t.Run(dialect.MySQL, func(t *testing.T) {
+		test(t, startMySQL(t, mysqltest.PluginOptions(t, dialect.MySQL)[0]))
 	})
 	file := filepath.Join(t.TempDir(), "my.cnf")
-	if err := os.WriteFile(file, []byte(strings.ReplaceAll(list["my.cnf-tls"], "/etc/mysql/ca.pem", newAuthority(t, "ca").path)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(list["my.cnf-tls"], "/etc/mysql/ca.pem", mysqltest.NewAuthority(t, "ca").Path)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	d, err := New(Config{DefaultsFile: file})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if at, err := d.cfg.target(); err != nil || at.tls.mode != tlsVerifyIdentity || at.network != "tcp" {
-		t.Errorf("%+v, %v", at.tls, err)
+	at, err := d.cfg.address().Target()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dial, err := at.DriverConfig(); err != nil || dial.Net != "tcp" || dial.TLS == nil || dial.TLS.InsecureSkipVerify || dial.AllowFallbackToPlaintext {
+		t.Errorf("it does not verify whom it talks to: %+v, %v", dial, err)
 	}
 }

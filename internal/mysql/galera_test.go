@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"stillpoint/internal/mysql/mysqltest"
 	"stillpoint/internal/snapshot"
 	"stillpoint/test/rig"
 )
@@ -25,25 +26,25 @@ func TestGalera(t *testing.T) {
 			t.Skip("Galera is not here: scripts/setup.sh mysql fetches it")
 		}
 	}
-	port := freePort(t)
+	port := mysqltest.FreePort(t)
 	options := []string{"--wsrep-on=ON", "--wsrep-provider=" + provider, "--wsrep-cluster-address=gcomm://", "--wsrep-cluster-name=stillpoint",
 		"--binlog-format=ROW", "--innodb-autoinc-lock-mode=2", "--wsrep-node-address=127.0.0.1",
 		fmt.Sprintf("--wsrep-provider-options=base_port=%[1]d;gmcast.listen_addr=tcp://127.0.0.1:%[1]d;gcache.size=8M;pc.recovery=false", port)}
 	first := startServer(t, options...)
 	s := first.connect(t, nil)
-	if !s.server.wsrep {
+	if !s.pair.Server.Wsrep {
 		t.Fatal("it is not taken for a node")
 	}
-	lock(t, s, 10*time.Second)
-	first.mustBlock(t)
+	mustLock(t, s, 10*time.Second)
+	first.MustBlock(t)
 	if err := s.Unlock(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	first.mustWrite(t)
+	first.MustWrite(t)
 
 	// An arbitrator counts as a member.
 	arbitrator := exec.Command(garbd, "--address", fmt.Sprintf("gcomm://127.0.0.1:%d", port), "--group", "stillpoint", //nolint:noctx // it ends with the test
-		"--options", fmt.Sprintf("gmcast.listen_addr=tcp://127.0.0.1:%d", freePort(t)), "--workdir", t.TempDir())
+		"--options", fmt.Sprintf("gmcast.listen_addr=tcp://127.0.0.1:%d", mysqltest.FreePort(t)), "--workdir", t.TempDir())
 	arbitrator.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var said bytes.Buffer
 	arbitrator.Stdout, arbitrator.Stderr = &said, &said
@@ -52,7 +53,7 @@ func TestGalera(t *testing.T) {
 	}
 	defer func() { _ = arbitrator.Process.Kill(); _ = arbitrator.Wait() }()
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		rows, err := first.root(t).query(t.Context(), "SHOW GLOBAL STATUS LIKE 'wsrep_cluster_size'")
+		rows, err := first.Root(t).Query(t.Context(), "SHOW GLOBAL STATUS LIKE 'wsrep_cluster_size'")
 		if err == nil && len(rows) == 1 && rows[0]["value"] == "2" {
 			break
 		}
@@ -74,9 +75,9 @@ func TestGalera(t *testing.T) {
 	if _, err := d.Connect(t.Context()); err == nil || !strings.Contains(err.Error(), "wsrep_desync") {
 		t.Errorf("Connect: %v", err)
 	}
-	first.mustExec(t, "SET GLOBAL wsrep_desync = ON")
-	lock(t, s, 10*time.Second)
-	first.mustBlock(t)
+	first.MustExec(t, "SET GLOBAL wsrep_desync = ON")
+	mustLock(t, s, 10*time.Second)
+	first.MustBlock(t)
 	if err := s.Unlock(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"stillpoint/internal/mysql/access"
+	"stillpoint/internal/mysql/dialect"
+	"stillpoint/internal/mysql/look"
+	"stillpoint/internal/mysql/mysqltest"
+	"stillpoint/internal/mysql/wire"
 	"stillpoint/internal/snapshot"
 	"stillpoint/messages"
 )
@@ -20,26 +25,26 @@ const appUser = "app"
 // withApp makes the application's user, and lets ours end his statements.
 func (s *testServer) withApp(tb testing.TB) {
 	tb.Helper()
-	s.mustExec(tb, "CREATE USER "+appUser+"@localhost", "GRANT ALL ON t.* TO "+appUser+"@localhost")
-	s.mustExec(tb, grantStatements(privilegesFor(s.kind, Config{LongQueries: LongQueriesKill}), quotedTestUser)...)
+	s.MustExec(tb, "CREATE USER "+appUser+"@localhost", "GRANT ALL ON t.* TO "+appUser+"@localhost")
+	s.MustExec(tb, access.Statements(access.For(s.Kind, Config{LongQueries: LongQueriesKill}.uses()), mysqltest.QuotedUser)...)
 }
 
 // app opens a connection of the application's; it ends with the test.
-func (s *testServer) app(tb testing.TB) *conn {
+func (s *testServer) app(tb testing.TB) *wire.Conn {
 	tb.Helper()
-	cfg := s.rootConfig()
+	cfg := s.RootConfig()
 	cfg.User = appUser
-	c, err := open(tb.Context(), cfg)
+	c, err := wire.Open(tb.Context(), cfg)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(c.drop)
+	tb.Cleanup(c.Drop)
 	return c
 }
 
 // holder is a session of the application's that is in the way of the lock.
 type holder struct {
-	*conn
+	*wire.Conn
 	done chan error // the last statement's answer
 	end  func()
 }
@@ -48,33 +53,36 @@ type holder struct {
 // state, else to its end. end ends the session.
 func (s *testServer) hold(tb testing.TB, state string, statements ...string) *holder {
 	tb.Helper()
-	h := &holder{conn: s.app(tb), done: make(chan error, 1)}
-	root := s.root(tb)
+	h := &holder{Conn: s.app(tb), done: make(chan error, 1)}
+	root := s.Root(tb)
 	last := statements[len(statements)-1]
 	for _, q := range statements[:len(statements)-1] {
-		if err := h.exec(tb.Context(), q); err != nil {
+		if err := h.Exec(tb.Context(), q); err != nil {
 			tb.Fatalf("%s: %v", q, err)
 		}
 	}
 	if state == "" {
-		h.done <- h.exec(tb.Context(), last)
+		h.done <- h.Exec(tb.Context(), last)
 	} else {
-		go func() { h.done <- h.execUnbounded(last) }()
+		go func() { h.done <- h.ExecUnbounded(last) }()
 		s.awaitState(tb, root, last, state)
 	}
 	ended := false
 	h.end = func() {
 		if !ended {
 			ended = true
-			_ = root.exec(context.Background(), fmt.Sprintf("KILL %d", h.id))
+			_ = root.Exec(context.Background(), fmt.Sprintf("KILL %d", h.ID))
 			<-h.done
-			h.drop()
-			root.drop()
+			h.Drop()
+			root.Drop()
 		}
 	}
 	tb.Cleanup(h.end)
 	return h
 }
+
+// mostKilled is how many statements one session ends.
+const mostKilled = 16
 
 // ready asks for the lock with LongQueriesKill until something other than a busy machine stands against it.
 func ready(ctx context.Context, s *Session) error {
@@ -93,7 +101,7 @@ func ready(ctx context.Context, s *Session) error {
 func TestKill(t *testing.T) {
 	each(t, func(t *testing.T, srv *testServer) {
 		srv.withApp(t)
-		srv.mustExec(t, "CREATE TABLE t.my (i INT PRIMARY KEY, v INT) ENGINE=MyISAM", "INSERT INTO t.my VALUES (1, 1), (2, 2), (3, 3)",
+		srv.MustExec(t, "CREATE TABLE t.my (i INT PRIMARY KEY, v INT) ENGINE=MyISAM", "INSERT INTO t.my VALUES (1, 1), (2, 2), (3, 3)",
 			"CREATE TABLE t.many (i INT PRIMARY KEY, v INT)", "INSERT INTO t.many VALUES (1,1),(2,2),(3,3),(4,4),(5,5),(6,6)")
 		var told []messages.Statement
 		connect := func(t *testing.T, change func(*Config)) *Session {
@@ -106,7 +114,7 @@ func TestKill(t *testing.T) {
 				}
 			})
 		}
-		mysql := srv.flavor == flavorMySQL
+		mysql := srv.Flavor == dialect.MySQL
 		for _, c := range []struct {
 			name   string
 			run    []string
@@ -116,20 +124,20 @@ func TestKill(t *testing.T) {
 			only   string
 		}{
 			{name: "UPDATE", run: []string{longUpdate}, state: "User sleep"},
-			{name: "ALTER that waits for a metadata lock", run: []string{"ALTER TABLE t.a ADD COLUMN x INT"}, state: metadataWait},
-			{name: "SELECT", run: []string{"SELECT SLEEP(60) FROM t.a"}, state: "User sleep", only: flavorMySQL},
+			{name: "ALTER that waits for a metadata lock", run: []string{"ALTER TABLE t.a ADD COLUMN x INT"}, state: waitsForMetadata},
+			{name: "SELECT", run: []string{"SELECT SLEEP(60) FROM t.a"}, state: "User sleep", only: dialect.MySQL},
 			{name: "few rows", run: []string{"BEGIN", "UPDATE t.many SET v = 0 WHERE i <= 3", longUpdate}, state: "User sleep"},
 			{name: "many rows", run: []string{"BEGIN", "UPDATE t.many SET v = 0", longUpdate}, state: "User sleep", spared: "its transaction has changed 6 rows, and kill_max_rows is 3"},
 			{name: "young", run: []string{longUpdate}, state: "User sleep", change: func(c *Config) { c.KillAfter = time.Hour }, spared: "it is younger than kill_after (1h0m0s)"},
 			{name: "MyISAM", run: []string{"UPDATE t.my SET v = v + 1 + SLEEP(60)"}, state: "User sleep", spared: "it may have changed tables that cannot roll back"},
-			{name: "LOCK TABLES, asleep", run: []string{"LOCK TABLES t.a WRITE"}, spared: "it sleeps, and only statements are ended", only: flavorMySQL},
+			{name: "LOCK TABLES, asleep", run: []string{"LOCK TABLES t.a WRITE"}, spared: "it sleeps, and only statements are ended", only: dialect.MySQL},
 		} {
-			if c.only != "" && c.only != srv.flavor {
+			if c.only != "" && c.only != srv.Flavor {
 				continue
 			}
 			t.Run(c.name, func(t *testing.T) {
 				s := connect(t, c.change)
-				if c.state == metadataWait {
+				if c.state == waitsForMetadata {
 					srv.hold(t, "", "BEGIN", "SELECT * FROM t.a")
 				}
 				h := srv.hold(t, c.state, c.run...)
@@ -151,11 +159,11 @@ func TestKill(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := <-h.done; code(err) != erQueryInterrupted && (err != nil || !strings.HasPrefix(c.run[0], "SELECT")) {
+				if err := <-h.done; wire.Code(err) != wire.ErQueryInterrupted && (err != nil || !strings.HasPrefix(c.run[0], "SELECT")) {
 					t.Errorf("the statement's answer: %v", err)
 				}
 				h.done <- nil
-				if err := h.exec(t.Context(), "DO 1"); err != nil {
+				if err := h.Exec(t.Context(), "DO 1"); err != nil {
 					t.Errorf("its session did not survive: %v", err)
 				}
 				killed := s.Server().Killed
@@ -163,7 +171,7 @@ func TestKill(t *testing.T) {
 					t.Fatalf("killed: %+v, told: %+v", killed, told)
 				}
 				k := killed[0]
-				if k.ID != h.id || k.User != appUser || k.AgeSeconds < 0.1 || k.State == "" || mysql != (k.Digest != "") {
+				if k.ID != h.ID || k.User != appUser || k.AgeSeconds < 0.1 || k.State == "" || mysql != (k.Digest != "") {
 					t.Errorf("killed: %+v", k)
 				}
 				m, err := s.Coordinates(t.Context())
@@ -174,35 +182,39 @@ func TestKill(t *testing.T) {
 		}
 		t.Run("no more than a few", func(t *testing.T) {
 			s := connect(t, nil)
-			s.killed = make([]messages.Statement, maxKilled)
+			s.look.Killed = make([]messages.Statement, mostKilled)
 			srv.hold(t, "User sleep", longUpdate)
 			time.Sleep(150 * time.Millisecond)
 			if err := ready(t.Context(), s); err == nil || !strings.Contains(err.Error(), "more would be an outage") {
 				t.Error(err)
 			}
 		})
-		// What the look saw has ended, and the session runs something else now.
+		// What the look saw has ended, and the session runs something else by the time at
+		// which it would be ended.
 		t.Run("another statement", func(t *testing.T) {
-			s := connect(t, nil)
-			h := srv.hold(t, "User sleep", longUpdate)
-			time.Sleep(150 * time.Millisecond)
-			list, err := s.blockers(t.Context(), 0)
-			if err != nil || len(list) != 1 {
-				t.Fatal(list, err)
-			}
-			root := srv.root(t)
-			if err := root.exec(t.Context(), fmt.Sprintf("KILL QUERY %d", h.id)); err != nil {
-				t.Fatal(err)
-			}
-			<-h.done
 			const next = "UPDATE t.many SET v = v + SLEEP(60)"
-			go func() { h.done <- h.execUnbounded(next) }()
-			srv.awaitState(t, root, next, "User sleep")
-			if _, err := s.killLong(t.Context(), list); err != nil {
-				t.Fatal(err)
+			root := srv.Root(t)
+			h := srv.hold(t, "User sleep", longUpdate)
+			switched := false
+			s := connect(t, func(c *Config) {
+				c.KillAfter = 700 * time.Millisecond // which the next one does not reach
+				c.Statements = func(id uint64, _, _ string) {
+					if switched {
+						return
+					}
+					switched = true
+					srv.MustRun(t, root, fmt.Sprintf("KILL QUERY %d", id))
+					<-h.done
+					go func() { h.done <- h.ExecUnbounded(next) }()
+					srv.awaitState(t, root, next, "User sleep")
+				}
+			})
+			time.Sleep(750 * time.Millisecond)
+			if no, ok := errorAs[*snapshot.LockNotGrantedError](s.Ready(t.Context(), time.Second)); !ok || !no.Waited {
+				t.Errorf("with the next statement in the way Ready says %v", no)
 			}
-			if len(s.Server().Killed) != 0 {
-				t.Errorf("killed: %+v", s.Server().Killed)
+			if !switched || len(s.Server().Killed) != 0 {
+				t.Errorf("switched %v, killed: %+v", switched, s.Server().Killed)
 			}
 			select {
 			case err := <-h.done:
@@ -214,7 +226,7 @@ func TestKill(t *testing.T) {
 		if mysql {
 			t.Run("protected user", func(t *testing.T) {
 				s := connect(t, nil)
-				stop := srv.busy(t, longUpdate) // as root
+				stop := srv.Busy(t, longUpdate) // as root
 				defer stop()
 				time.Sleep(150 * time.Millisecond)
 				if err := ready(t.Context(), s); err == nil || !strings.Contains(err.Error(), "SYSTEM_USER") {
@@ -230,7 +242,7 @@ func TestLiteralsStayInTheServer(t *testing.T) {
 	const secret = "hunter2hunter2"
 	each(t, func(t *testing.T, srv *testServer) {
 		srv.withApp(t)
-		srv.mustExec(t, "CREATE TABLE t.s (i INT, v VARCHAR(100))", "INSERT INTO t.s VALUES (1, 'x')")
+		srv.MustExec(t, "CREATE TABLE t.s (i INT, v VARCHAR(100))", "INSERT INTO t.s VALUES (1, 'x')")
 		for _, statement := range []string{
 			"UPDATE t.s SET v = CONCAT('" + secret + "', SLEEP(60))",
 			"UPDATE t.s SET v = SLEEP(60) WHERE v <> \"" + secret + "\" /* " + secret + " */",
@@ -255,8 +267,8 @@ func TestLiteralsStayInTheServer(t *testing.T) {
 					s, err = d.connect(t.Context())
 					if err == nil {
 						err = s.Ready(t.Context(), time.Second)
-						list, lookErr := s.blockers(t.Context(), 0)
-						err = errors.Join(err, fmt.Errorf("%+v %#v %v %w", list, list, describe(list), lookErr))
+						list, lookErr := s.look.Blockers(t.Context(), 0)
+						err = errors.Join(err, fmt.Errorf("%+v %#v %v %w", list, list, look.Describe(list), lookErr))
 					}
 					shown := fmt.Sprintf("%v", err)
 					if s != nil {
@@ -270,7 +282,7 @@ func TestLiteralsStayInTheServer(t *testing.T) {
 					if policy != LongQueriesKill && !strings.Contains(shown, "user app") {
 						t.Errorf("%s: it is not named: %s", policy, shown)
 					}
-					if srv.flavor == flavorMySQL && policy != LongQueriesKill && !strings.Contains(shown, "`t` . `s`") {
+					if srv.Flavor == dialect.MySQL && policy != LongQueriesKill && !strings.Contains(shown, "`t` . `s`") {
 						t.Errorf("%s: no digest: %s", policy, shown)
 					}
 				}
@@ -290,7 +302,7 @@ func TestLiteralsStayInTheServer(t *testing.T) {
 // A thread of replication that is in the way is neither waited for nor ended,
 // whatever the policy; where it did block the lock it is named.
 func TestReplicationIsLeftAlone(t *testing.T) {
-	for _, flavor := range []string{flavorMariaDB, flavorMySQL} {
+	for _, flavor := range []string{dialect.MariaDB, dialect.MySQL} {
 		t.Run(flavor, func(t *testing.T) {
 			p := startPair(t, flavor, nil, nil)
 			p.replica.withApp(t)
@@ -299,20 +311,18 @@ func TestReplicationIsLeftAlone(t *testing.T) {
 			s := p.replica.connect(t, func(c *Config) {
 				c.LongQueries, c.LongQueryAfter, c.KillAfter, c.KillMaxRows = LongQueriesKill, 50*time.Millisecond, 50*time.Millisecond, 1000
 			})
-			var seen []blocker
-			for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-				var err error
-				if seen, err = s.blockers(t.Context(), 100*time.Millisecond); err != nil {
-					t.Fatal(err)
-				}
-				if len(seen) > 0 || time.Now().After(end) {
-					break
-				}
+			seen, err := s.look.Blockers(t.Context(), 100*time.Millisecond)
+			for end := time.Now().Add(20 * time.Second); err == nil && len(seen) == 0 && time.Now().Before(end); {
+				time.Sleep(5 * time.Millisecond)
+				seen, err = s.look.Blockers(t.Context(), 100*time.Millisecond)
 			}
-			if len(seen) != 1 || !seen[0].applier {
-				t.Fatalf("seen: %s, of the replica: %v", describe(seen), p.status(t))
+			if err != nil {
+				t.Fatal(err)
 			}
-			err := s.Lock(t.Context(), 10*time.Second)
+			if len(seen) != 1 || !strings.Contains(seen[0].String(), ", replication)") {
+				t.Fatalf("seen: %s, of the replica: %v", look.Describe(seen), p.status(t))
+			}
+			err = s.Lock(t.Context(), 10*time.Second)
 			refused, ok := errorAs[*snapshot.LockNotGrantedError](err)
 			if !ok || refused.Waited || !strings.Contains(refused.Blockers, ", replication)") {
 				t.Errorf("Lock: %v", err)
@@ -340,7 +350,7 @@ func TestYoungAfterKill(t *testing.T) {
 				second = srv.hold(t, "User sleep", longUpdate)
 			}
 		})
-		s.killed = make([]messages.Statement, maxKilled-1) // what comes then is not killed
+		s.look.Killed = make([]messages.Statement, mostKilled-1) // what comes then is not killed
 		srv.hold(t, "User sleep", longUpdate)
 		time.Sleep(800 * time.Millisecond)
 		err := s.Ready(t.Context(), time.Minute)

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stillpoint/internal/mysql/dialect"
 	"stillpoint/internal/snapshot"
 )
 
@@ -24,17 +25,17 @@ func eachElsewhere(t *testing.T, srv *testServer, a string) {
 		links        map[string]string // from below the data directory
 		what         string
 	}{
-		{"InnoDB table on MariaDB", flavorMariaDB, []string{"CREATE TABLE t.d (i INT) ENGINE=InnoDB DATA DIRECTORY='%s'"}, []string{"DROP TABLE t.d"}, nil, "datadir d.isl"},
-		{"MyISAM data", flavorMariaDB, []string{"CREATE TABLE t.d (i INT) ENGINE=MyISAM DATA DIRECTORY='%s'"}, []string{"DROP TABLE t.d"}, nil, "datadir d.MYD"},
-		{"MyISAM index", flavorMariaDB, []string{"CREATE TABLE t.d (i INT PRIMARY KEY) ENGINE=MyISAM INDEX DIRECTORY='%s'"}, []string{"DROP TABLE t.d"}, nil, "datadir d.MYI"},
+		{"InnoDB table on MariaDB", dialect.MariaDB, []string{"CREATE TABLE t.d (i INT) ENGINE=InnoDB DATA DIRECTORY='%s'"}, []string{"DROP TABLE t.d"}, nil, "datadir d.isl"},
+		{"MyISAM data", dialect.MariaDB, []string{"CREATE TABLE t.d (i INT) ENGINE=MyISAM DATA DIRECTORY='%s'"}, []string{"DROP TABLE t.d"}, nil, "datadir d.MYD"},
+		{"MyISAM index", dialect.MariaDB, []string{"CREATE TABLE t.d (i INT PRIMARY KEY) ENGINE=MyISAM INDEX DIRECTORY='%s'"}, []string{"DROP TABLE t.d"}, nil, "datadir d.MYI"},
 		{"a database", "", nil, nil, map[string]string{"linked": ""}, "datadir linked"},
 		{"a part of the system tablespace", "", nil, nil, map[string]string{"ibdata2": "f"}, "datadir ibdata2"},
-		{"temporary tablespaces", flavorMySQL, nil, nil, map[string]string{"#innodb_temp/x": ""}, ""},
+		{"temporary tablespaces", dialect.MySQL, nil, nil, map[string]string{"#innodb_temp/x": ""}, ""},
 		{"a log of the server's", "", nil, nil, map[string]string{"mysqld.log": "f"}, ""},
 		{"a key", "", nil, nil, map[string]string{"our-key.pem": "f"}, ""},
 		{"a link to nothing", "", nil, nil, map[string]string{"linked": "nothing"}, ""},
 	} {
-		if c.flavor != "" && c.flavor != srv.flavor {
+		if c.flavor != "" && c.flavor != srv.Flavor {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
@@ -49,7 +50,7 @@ func eachElsewhere(t *testing.T, srv *testServer, a string) {
 				srv.must(t, fmt.Sprintf(p, alt))
 			}
 			for from, to := range c.links {
-				from = filepath.Join(srv.dir, "data", from)
+				from = filepath.Join(srv.Dir, "data", from)
 				if err := os.Symlink(filepath.Join(alt, to), from); err != nil {
 					t.Fatal(err)
 				}
@@ -69,7 +70,7 @@ func eachElsewhere(t *testing.T, srv *testServer, a string) {
 			srv.must(t, c.undo...)
 		})
 	}
-	data := filepath.Join(srv.dir, "data")
+	data := filepath.Join(srv.Dir, "data")
 	bind := func(t *testing.T, from, to string) (unmount func()) {
 		t.Helper()
 		for _, dir := range []string{from, to} {
@@ -100,7 +101,7 @@ func eachElsewhere(t *testing.T, srv *testServer, a string) {
 		return at
 	}
 	t.Run("a mount in it", func(t *testing.T) {
-		unmount := bind(t, filepath.Join(b, srv.flavor+"-db"), filepath.Join(data, "mounted"))
+		unmount := bind(t, filepath.Join(b, srv.Flavor+"-db"), filepath.Join(data, "mounted"))
 		if got := outside(t, look(t), a); !slices.Equal(got, []string{"datadir mounted"}) {
 			t.Errorf("outside: %q", got)
 		}
@@ -108,7 +109,7 @@ func eachElsewhere(t *testing.T, srv *testServer, a string) {
 		_ = os.Remove(filepath.Join(data, "mounted"))
 	})
 	t.Run("a mount over it", func(t *testing.T) {
-		unmount := bind(t, filepath.Join(b, srv.flavor+"-empty"), data)
+		unmount := bind(t, filepath.Join(b, srv.Flavor+"-empty"), data)
 		if at := look(t); !strings.Contains(at.Doubt, "something was mounted over the directory") || at.Process != "" {
 			t.Errorf("%+v", at)
 		}
@@ -117,7 +118,7 @@ func eachElsewhere(t *testing.T, srv *testServer, a string) {
 			t.Error(at.Doubt)
 		}
 	})
-	if srv.flavor != flavorMariaDB { // MySQL makes no links, and knows all of its files
+	if srv.Flavor != dialect.MariaDB { // MySQL makes no links, and knows all of its files
 		return
 	}
 	t.Run("an open file that nothing leads to", func(t *testing.T) {
@@ -127,13 +128,13 @@ func eachElsewhere(t *testing.T, srv *testServer, a string) {
 		}
 		srv.must(t, "CREATE TABLE t.d (i INT) ENGINE=MyISAM DATA DIRECTORY='"+alt+"'", "INSERT INTO t.d VALUES (1)", "SELECT * FROM t.d")
 		link := filepath.Join(data, "t", "d.MYD")
-		if err := os.Rename(link, filepath.Join(srv.dir, "kept")); err != nil {
+		if err := os.Rename(link, filepath.Join(srv.Dir, "kept")); err != nil {
 			t.Fatal(err)
 		}
 		if got := outside(t, look(t), a); !slices.Equal(got, []string{"an open file d.MYD"}) {
 			t.Errorf("outside: %q", got)
 		}
-		if err := os.Rename(filepath.Join(srv.dir, "kept"), link); err != nil {
+		if err := os.Rename(filepath.Join(srv.Dir, "kept"), link); err != nil {
 			t.Fatal(err)
 		}
 		srv.must(t, "DROP TABLE t.d")

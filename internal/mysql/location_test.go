@@ -14,6 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"stillpoint/internal/mysql/dialect"
+	"stillpoint/internal/mysql/mysqltest"
+	"stillpoint/internal/mysql/wire"
 	"stillpoint/internal/snapshot"
 	"stillpoint/internal/volume"
 	"stillpoint/test/rig"
@@ -44,12 +47,12 @@ func xfs(t *testing.T) string {
 
 // Where a server's files are is found, whatever of it lies elsewhere.
 func TestLocation(t *testing.T) {
-	for flavor, start := range map[string]func(testing.TB, ...string) *testServer{flavorMariaDB: startServer, flavorMySQL: startMySQL} {
+	for flavor, start := range map[string]func(testing.TB, ...string) *testServer{dialect.MariaDB: startServer, dialect.MySQL: startMySQL} {
 		t.Run(flavor, func(t *testing.T) {
-			a, port := xfs(t), freePort(t)
+			a, port := xfs(t), mysqltest.FreePort(t)
 			t.Setenv("TMPDIR", a) // the server's directory, and its tmpdir
 			srv := start(t, "--skip-skip-networking", "--bind-address=127.0.0.1", fmt.Sprintf("--port=%d", port))
-			t.Setenv("TMPDIR", tempDir)
+			t.Setenv("TMPDIR", mysqltest.TempDir)
 			t.Run("all on it", func(t *testing.T) { allOnIt(t, srv, a) })
 			t.Run("through a proxy", func(t *testing.T) { throughAProxy(t, srv, int(port)) })
 			t.Run("one part elsewhere", func(t *testing.T) { eachElsewhere(t, srv, a) })
@@ -67,31 +70,31 @@ func (s *testServer) rerun(t *testing.T, edit func(), wrapper []string, options 
 	if edit == nil {
 		// What was written before is in the log, which is written out with the next commit.
 		s.must(t, "SET GLOBAL innodb_flush_log_at_trx_commit = 1", "INSERT INTO t.w (v) VALUES (1)")
-		s.signal(syscall.SIGKILL)
+		s.Signal(syscall.SIGKILL)
 		edit = func() {}
 	}
-	s.signal(syscall.SIGTERM)
-	<-s.exited
+	s.Signal(syscall.SIGTERM)
+	<-s.Exited
 	edit()
-	command := slices.Concat(wrapper, []string{s.program}, s.args, options)
-	s.program, s.args = command[0], command[1:]
-	s.launch(t).drop()
+	command := slices.Concat(wrapper, []string{s.Program}, s.Args, options)
+	s.Program, s.Args = command[0], command[1:]
+	s.Launch(t).Drop()
 }
 
 // endsBefore ends the server with the test, before the volume that was made for it goes.
 func (s *testServer) endsBefore(t *testing.T) {
-	t.Cleanup(func() { s.signal(syscall.SIGKILL); <-s.exited })
+	t.Cleanup(func() { s.Signal(syscall.SIGKILL); <-s.Exited })
 }
 
 func (s *testServer) must(t *testing.T, statements ...string) {
 	t.Helper()
-	root, err := open(t.Context(), s.rootConfig())
+	root, err := wire.Open(t.Context(), s.RootConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer root.quit() // a server that is shut down waits for its sessions
+	defer root.Quit() // a server that is shut down waits for its sessions
 	for _, statement := range statements {
-		if err := root.exec(t.Context(), statement); err != nil {
+		if err := root.Exec(t.Context(), statement); err != nil {
 			t.Fatalf("%s: %v", statement, err)
 		}
 	}
@@ -151,10 +154,10 @@ func allOnIt(t *testing.T, srv *testServer, a string) {
 	if out := outside(t, at, a); len(out) > 0 {
 		t.Errorf("outside of its own volume: %q", out)
 	}
-	if !strings.Contains(at.Process, fmt.Sprint(srv.cmd.Process.Pid)) {
+	if !strings.Contains(at.Process, fmt.Sprint(srv.Cmd.Process.Pid)) {
 		t.Errorf("the server is %s", at.Process)
 	}
-	if slices.ContainsFunc(at.Neighbours, func(n snapshot.Neighbour) bool { return n.PID == srv.cmd.Process.Pid }) {
+	if slices.ContainsFunc(at.Neighbours, func(n snapshot.Neighbour) bool { return n.PID == srv.Cmd.Process.Pid }) {
 		t.Error("it is its own neighbour")
 	}
 }
@@ -167,10 +170,10 @@ func allElsewhere(t *testing.T, srv *testServer, a string) {
 			t.Fatal(err)
 		}
 	}
-	data := filepath.Join(srv.dir, "data")
+	data := filepath.Join(srv.Dir, "data")
 	options := []string{"--log-bin=" + b + "/logs/b"}
 	redo := "ib_logfile0"
-	if srv.flavor == flavorMySQL {
+	if srv.Flavor == dialect.MySQL {
 		redo = "#innodb_redo"
 		options = append(options, "--innodb-directories="+b+"/alt", "--innodb-doublewrite-dir="+b+"/dw")
 	}
@@ -178,7 +181,7 @@ func allElsewhere(t *testing.T, srv *testServer, a string) {
 	srv.must(t, "CREATE TABLE t.di (i INT PRIMARY KEY) ENGINE=InnoDB DATA DIRECTORY='"+b+"/alt'",
 		"CREATE TABLE t.dm (i INT PRIMARY KEY) ENGINE=MyISAM DATA DIRECTORY='"+b+"/alt'")
 	want := []string{"datadir " + redo, "datadir dm.MYD", "log_bin_basename logs", "log_bin_index b.index"}
-	if srv.flavor == flavorMySQL {
+	if srv.Flavor == dialect.MySQL {
 		srv.must(t, "CREATE TABLESPACE g ADD DATAFILE '"+b+"/alt/g.ibd'", "CREATE UNDO TABLESPACE u ADD DATAFILE '"+b+"/alt/u.ibu'")
 		want = []string{"a tablespace di.ibd", "datadir " + redo, "innodb_doublewrite_dir dw", "log_bin_basename logs", "log_bin_index b.index"}
 	}
@@ -207,10 +210,10 @@ func allElsewhere(t *testing.T, srv *testServer, a string) {
 func inItsNamespace(t *testing.T, srv *testServer, a string) {
 	b := xfs(t)
 	srv.endsBefore(t)
-	data := filepath.Join(srv.dir, "data")
-	program, args := srv.program, srv.args
-	defer func() { srv.program, srv.args = program, args }()
-	there, root := filepath.Join(b, srv.flavor), filepath.Join(srv.dir, "root")
+	data := filepath.Join(srv.Dir, "data")
+	program, args := srv.Program, srv.Args
+	defer func() { srv.Program, srv.Args = program, args }()
+	there, root := filepath.Join(b, srv.Flavor), filepath.Join(srv.Dir, "root")
 	srv.rerun(t, func() {
 		if out, err := exec.Command("cp", "-a", data, there).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
@@ -227,11 +230,11 @@ func inItsNamespace(t *testing.T, srv *testServer, a string) {
 		t.Errorf("in a mount namespace: outside of what the path means here: %q", got)
 	}
 	// The same in a chroot, with an absolute link, which leads elsewhere outside of it.
-	link := filepath.Join(srv.dir, "link")
+	link := filepath.Join(srv.Dir, "link")
 	if err := os.Symlink(data, link); err != nil {
 		t.Fatal(err)
 	}
-	srv.program, srv.args = program, args
+	srv.Program, srv.Args = program, args
 	srv.rerun(t, nil, []string{"unshare", "-m", "sh", "-c",
 		`mount --rbind / "$2" && mount --bind "$0" "$2$1" && r="$2" && shift 2 && exec chroot "$r" "$@"`, there, data, root}, "--datadir="+link)
 	at = srv.locate(t, nil)
@@ -253,8 +256,8 @@ func relay(t *testing.T, network, address, to string) net.Listener {
 }
 
 func throughAProxy(t *testing.T, srv *testServer, port int) {
-	srv.must(t, "CREATE USER "+testUser+"@'127.0.0.1' IDENTIFIED BY 'p'")
-	for _, grant := range srv.granted {
+	srv.must(t, "CREATE USER "+mysqltest.User+"@'127.0.0.1' IDENTIFIED BY 'p'")
+	for _, grant := range srv.Granted {
 		srv.must(t, strings.ReplaceAll(grant, "localhost", "127.0.0.1"))
 	}
 	tcp := func(port int) func(*Config) {
@@ -265,7 +268,7 @@ func throughAProxy(t *testing.T, srv *testServer, port int) {
 	}
 	us := fmt.Sprintf("(process %d)", os.Getpid())
 	for name, l := range map[string]net.Listener{
-		"tcp": relay(t, "tcp", "127.0.0.1:0", srv.socket), "unix": relay(t, "unix", filepath.Join(srv.dir, "proxy"), srv.socket),
+		"tcp": relay(t, "tcp", "127.0.0.1:0", srv.Socket), "unix": relay(t, "unix", filepath.Join(srv.Dir, "proxy"), srv.Socket),
 	} {
 		for _, trusted := range []bool{false, true} {
 			at := srv.locate(t, func(c *Config) {
@@ -282,7 +285,7 @@ func throughAProxy(t *testing.T, srv *testServer, port int) {
 			if at.Trusted != trusted {
 				t.Errorf("trusted: %v, want %v", at.Trusted, trusted)
 			}
-			if !slices.ContainsFunc(at.Neighbours, func(n snapshot.Neighbour) bool { return n.PID == srv.cmd.Process.Pid && n.Server }) {
+			if !slices.ContainsFunc(at.Neighbours, func(n snapshot.Neighbour) bool { return n.PID == srv.Cmd.Process.Pid && n.Server }) {
 				t.Errorf("the server behind the proxy is not among the neighbours: %+v", at.Neighbours)
 			}
 		}
@@ -295,10 +298,10 @@ func openedAgain(t *testing.T, srv *testServer) {
 	if at, err := s.Locate(t.Context()); err != nil || at.Doubt != "" {
 		t.Fatal(at.Doubt, err)
 	}
-	id := s.a.id
+	id := s.pair.A.ID
 	srv.must(t, fmt.Sprintf("KILL %d", id))
-	if err := s.Ready(t.Context(), time.Minute); err != nil || s.a.id == id {
-		t.Fatalf("session %d again: %v", s.a.id, err)
+	if err := s.Ready(t.Context(), time.Minute); err != nil || s.pair.A.ID == id {
+		t.Fatalf("session %d again: %v", s.pair.A.ID, err)
 	}
 	srv.rerun(t, nil, nil)
 	err := s.Ready(t.Context(), time.Minute)

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strings"
 
+	"stillpoint/internal/mysql/applier"
+	"stillpoint/internal/mysql/dialect"
+	"stillpoint/internal/mysql/wire"
 	"stillpoint/messages"
 )
 
@@ -14,7 +17,7 @@ func (s *Session) Tell(m messages.MySQL) string {
 	var b strings.Builder
 	line := func(name string, value any) {
 		if text := fmt.Sprint(value); text != "" && text != "0" {
-			fmt.Fprintf(&b, "%s: %s\n", name, onePrintableLine(text))
+			fmt.Fprintf(&b, "%s: %s\n", name, wire.OnePrintableLine(text))
 		}
 	}
 	line("flavor", m.Flavor)
@@ -42,7 +45,7 @@ func (s *Session) Tell(m messages.MySQL) string {
 	}
 	b.WriteString("# They were read under the lock, before the freeze. Whether they are exact was seen after the thaw, and\n" +
 		"# stands in the run's result (mysql.coordinatesExact).\n")
-	d := s.server.dialect()
+	d := s.pair.Server.Dialect()
 	if m.BinlogFile != "" || m.GTID != "" {
 		b.WriteString("# To make a restored copy a replica of this server:\n")
 		b.WriteString(s.follow(d, "", "this server", 0, m.GTID, m.BinlogFile, m.BinlogPosition))
@@ -52,7 +55,7 @@ func (s *Session) Tell(m messages.MySQL) string {
 		if m.Replica != nil {
 			gtid = m.Replica.GTID
 		}
-		fmt.Fprintf(&b, "# To make it a replica of the source%s instead:\n", ofName(r.Channel))
+		fmt.Fprintf(&b, "# To make it a replica of the source%s instead:\n", applier.OfName(r.Channel))
 		b.WriteString(s.follow(d, r.Channel, r.SourceHost, r.SourcePort, gtid, r.ExecutedFile, r.ExecutedPosition))
 	}
 	return b.String()
@@ -60,35 +63,35 @@ func (s *Session) Tell(m messages.MySQL) string {
 
 // follow are the statements, as comments, that make a copy follow a source from
 // GTIDs, or from file and position, whichever are known.
-func (s *Session) follow(d dialect, channel, host string, port uint16, gtid, file string, position uint64) string {
+func (s *Session) follow(d dialect.Dialect, channel, host string, port uint16, gtid, file string, position uint64) string {
 	var b strings.Builder
-	p := d.sourcePrefix
-	change := d.changeSource
+	p := d.SourcePrefix
+	change := d.ChangeSource
 	tail := ""
-	if s.server.mariadb() {
-		if change = strings.Replace(change, "%s", quote(channel), 1); channel == "" {
+	if s.pair.Server.IsMariaDB() {
+		if change = strings.Replace(change, "%s", dialect.Quote(channel), 1); channel == "" {
 			change = strings.Replace(change, "'' ", "", 1)
 		}
 	} else if channel != "" {
-		tail = " FOR CHANNEL " + quote(channel)
+		tail = " FOR CHANNEL " + dialect.Quote(channel)
 	}
-	to := fmt.Sprintf("%s_HOST = %s", p, quote(host))
+	to := fmt.Sprintf("%s_HOST = %s", p, dialect.Quote(host))
 	if port != 0 {
 		to += fmt.Sprintf(", %s_PORT = %d", p, port)
 	}
 	to += fmt.Sprintf(", %s_USER = '...', %s_PASSWORD = '...'", p, p)
-	write := func(statement string) { fmt.Fprintf(&b, "#   %s\n", onePrintableLine(statement)) }
+	write := func(statement string) { fmt.Fprintf(&b, "#   %s\n", wire.OnePrintableLine(statement)) }
 	if gtid != "" {
-		if s.server.mariadb() {
-			write("SET GLOBAL gtid_slave_pos = " + quote(gtid) + ";")
+		if s.pair.Server.IsMariaDB() {
+			write("SET GLOBAL gtid_slave_pos = " + dialect.Quote(gtid) + ";")
 		}
-		write(fmt.Sprintf("%s %s, %s%s;", change, to, d.autoPosition, tail))
+		write(fmt.Sprintf("%s %s, %s%s;", change, to, d.AutoPosition, tail))
 	}
 	if file != "" {
 		if gtid != "" {
 			b.WriteString("# or by file and position:\n")
 		}
-		write(fmt.Sprintf("%s %s, %s_LOG_FILE = %s, %s_LOG_POS = %d%s;", change, to, p, quote(file), p, position, tail))
+		write(fmt.Sprintf("%s %s, %s_LOG_FILE = %s, %s_LOG_POS = %d%s;", change, to, p, dialect.Quote(file), p, position, tail))
 	}
 	if b.Len() == 0 {
 		b.WriteString("#   neither GTIDs nor an exact position are known\n")

@@ -7,23 +7,24 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"stillpoint/internal/mysql/dialect"
 	"stillpoint/internal/snapshot"
 )
 
 // traces is all that a run could leave behind in a server that outlives it.
 func (s *testServer) traces(t *testing.T) map[string]string {
 	t.Helper()
-	c := s.root(t)
-	defer c.drop()
-	var other server
-	rows, err := c.query(t.Context(), "SELECT VERSION() AS v, @@version_comment AS c")
+	c := s.Root(t)
+	defer c.Drop()
+	var other dialect.Server
+	rows, err := c.Query(t.Context(), "SELECT VERSION() AS v, @@version_comment AS c")
 	if err != nil {
 		t.Fatal(err)
 	}
-	other.identify(rows[0]["v"], rows[0]["c"])
+	other.Identify(rows[0]["v"], rows[0]["c"])
 	all := map[string]string{}
-	for _, statement := range []string{"SHOW GLOBAL VARIABLES", other.dialect().binlogStatus, "SHOW BINARY LOGS"} {
-		rows, err := c.query(t.Context(), statement)
+	for _, statement := range []string{"SHOW GLOBAL VARIABLES", other.Dialect().BinlogStatus, "SHOW BINARY LOGS"} {
+		rows, err := c.Query(t.Context(), statement)
 		if err != nil || len(rows) == 0 {
 			t.Fatalf("%s: %d rows, %v", statement, len(rows), err)
 		}
@@ -43,12 +44,12 @@ func (s *testServer) traces(t *testing.T) map[string]string {
 // global variables as they were.
 func TestNoTraces(t *testing.T) {
 	for flavor, own := range map[string][]string{
-		flavorMariaDB: {"--log-slave-updates"},
-		flavorMySQL:   nil,
+		dialect.MariaDB: {"--log-slave-updates"},
+		dialect.MySQL:   nil,
 	} {
 		t.Run(flavor, func(t *testing.T) {
 			p := startPair(t, flavor, nil, own)
-			if flavor == flavorMySQL {
+			if flavor == dialect.MySQL {
 				p.run(t, p.replica, "SET GLOBAL super_read_only = ON")
 			} else {
 				p.run(t, p.replica, "SET GLOBAL read_only = ON")
@@ -64,7 +65,7 @@ func TestNoTraces(t *testing.T) {
 				if err := s.Ready(t.Context(), 10*time.Second); err != nil {
 					t.Fatal(err)
 				}
-				lock(t, s, 10*time.Second)
+				mustLock(t, s, 10*time.Second)
 				if _, err := s.Coordinates(t.Context()); err != nil {
 					t.Fatal(err)
 				}
@@ -78,7 +79,7 @@ func TestNoTraces(t *testing.T) {
 			}
 			// Withdrawn.
 			withdrawn := 0
-			s.cfg.LockTimeout = 20 * time.Microsecond
+			s.lock.Timeout = 20 * time.Microsecond
 			for i := 0; i < 200 && withdrawn < 5; i++ {
 				err := s.Lock(t.Context(), 10*time.Second)
 				if _, no := errorAs[*snapshot.LockNotGrantedError](err); no {
@@ -93,10 +94,10 @@ func TestNoTraces(t *testing.T) {
 			if withdrawn == 0 {
 				t.Error("no try was withdrawn")
 			}
-			s.cfg.LockTimeout = time.Second
+			s.lock.Timeout = time.Second
 			// An administrator ends the holder.
 			whole()
-			if err := p.replica.root(t).exec(t.Context(), fmt.Sprintf("KILL %d", s.a.id)); err != nil {
+			if err := p.replica.Root(t).Exec(t.Context(), fmt.Sprintf("KILL %d", s.pair.A.ID)); err != nil {
 				t.Fatal(err)
 			}
 			if _, lost := errorAs[*snapshot.LockLostError](s.Unlock(t.Context())); !lost {
@@ -107,7 +108,7 @@ func TestNoTraces(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			p.replica.isIdle(t, 0)
+			p.replica.IsIdle(t, 0)
 			if diff := cmp.Diff(before, p.replica.traces(t)); diff != "" {
 				t.Errorf("not as it was:\n%s", diff)
 			}

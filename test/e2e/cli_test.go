@@ -207,3 +207,24 @@ func TestTheSameRequestTwiceAtOnce(t *testing.T) {
 		t.Errorf("%d snapshots", len(n))
 	}
 }
+
+// What is wrong with one plan's credentials does not stop another plan; the plan itself says it.
+func TestAnotherPlanIsBroken(t *testing.T) {
+	t.Parallel()
+	ctx, s := set(t, scene.Config{NoDatabase: true})
+	text, err := os.ReadFile(s.ConfigPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nowhere := filepath.Join(s.Dir, "nowhere.cnf")
+	text = append(text, "\n  broken:\n    mysql: {defaults_file: "+nowhere+"}\n    freeze: ["+s.Volumes[0].Mount+"]\n"...)
+	if err := os.WriteFile(s.ConfigPath, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, errs, code := cli(t, ctx, s, "snapshot", "--config", s.ConfigPath, "nightly"); code != 0 {
+		t.Errorf("exit %d\n%s\n%s", code, out, errs)
+	}
+	if _, errs, code := cli(t, ctx, s, "snapshot", "--config", s.ConfigPath, "broken"); code != 78 || !strings.Contains(errs, nowhere) {
+		t.Errorf("exit %d\n%s", code, errs)
+	}
+}
