@@ -45,23 +45,23 @@ func files(t *testing.T, dir string) map[string]string {
 
 // A look sees what the journal says, and leaves everything as it is: a directory
 // that is not there, and a file that cannot be understood, too.
-func TestLookChangesNothing(t *testing.T) {
+func TestSummarizeChangesNothing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
-	seen, err := Look(dir, []string{"nightly"})
-	if err != nil || seen.Owner != "" || seen.Outbox != 0 || len(seen.LastSuccess) != 0 {
+	seen, err := Summarize(dir, []string{"nightly"})
+	if err != nil || seen.Outbox != 0 || len(seen.LastSuccess) != 0 {
 		t.Errorf("no directory: %+v, %v", seen, err)
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("a look made the directory")
 	}
-	j := open(t, dir, Options{InstanceID: self.InstanceID})
+	j := open(t, dir, Options{})
 	at := time.Now().UTC().Truncate(time.Second)
 	ok(t, j.Finish(result("r-1", "", messages.Succeeded, at), nil))
 	ok(t, j.Finish(result("r-2", "", messages.Failed, at), nil))
 	before := files(t, dir)
-	seen, err = Look(dir, []string{"nightly", "weekly"})
+	seen, err = Summarize(dir, []string{"nightly", "weekly"})
 	ok(t, err)
-	if seen.Owner != self.InstanceID || seen.Requests != 2 || seen.Outbox != 2 || time.Since(seen.Oldest) > time.Minute || len(seen.LastSuccess) != 1 || seen.LastSuccess["nightly"].IsZero() {
+	if seen.Requests != 2 || seen.Outbox != 2 || time.Since(seen.Oldest) > time.Minute || len(seen.LastSuccess) != 1 || seen.LastSuccess["nightly"].IsZero() {
 		t.Errorf("%+v", seen)
 	}
 	if d := cmp.Diff(before, files(t, dir)); d != "" {
@@ -69,7 +69,7 @@ func TestLookChangesNothing(t *testing.T) {
 	}
 	ok(t, os.WriteFile(j.planPath("nightly"), []byte("garbage\n"), 0o600))
 	before = files(t, dir)
-	if _, err := Look(dir, []string{"nightly"}); err == nil || !strings.Contains(err.Error(), "cannot understand") {
+	if _, err := Summarize(dir, []string{"nightly"}); err == nil || !strings.Contains(err.Error(), "cannot understand") {
 		t.Errorf("a damaged file: %v", err)
 	}
 	if d := cmp.Diff(before, files(t, dir)); d != "" {
