@@ -49,31 +49,20 @@ func Summarize(dir string, plans []string) (Summary, error) {
 		}
 	}
 	for _, plan := range plans {
+		data, err := os.ReadFile(j.planPath(plan))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		var s success
-		if err := peek(j.planPath(plan), &s); err != nil {
-			return seen, err
+		if err == nil {
+			err = decode(data, &s)
 		}
-		if !s.At.IsZero() {
-			seen.LastSuccess[plan] = s.At
+		if err != nil { // what cannot be understood stays where it is
+			return seen, fmt.Errorf("cannot understand %s: %w", j.planPath(plan), err)
 		}
+		seen.LastSuccess[plan] = s.At
 	}
 	return seen, nil
-}
-
-// peek is read for one who only looks: what cannot be understood stays where it
-// is, and what is not there is no error.
-func peek(path string, v any) error {
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		err = decode(data, v)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot understand %s: %w", path, err)
-	}
-	return nil
 }
 
 // HeldBy says who has the lock of a file that LockRun made, without taking it: a
