@@ -13,10 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Seen is what Look finds.
-type Seen struct {
-	// Owner is the instance that the directory is bound to; "": none yet.
-	Owner string
+// Summary is what Summarize finds.
+type Summary struct {
 	// Requests is how many requests are on record.
 	Requests int
 	// Outbox is how many results wait to be published, Oldest since when.
@@ -26,17 +24,12 @@ type Seen struct {
 	LastSuccess map[string]time.Time
 }
 
-// Look reads what the journal in dir says, beside a worker that writes it: nothing
+// Summarize reads what the journal in dir says, beside a worker that writes it: nothing
 // is locked, created, repaired or set aside. A directory that is not there is an
 // empty journal. The error is about what cannot be read or understood.
-func Look(dir string, plans []string) (Seen, error) {
-	seen := Seen{LastSuccess: map[string]time.Time{}}
+func Summarize(dir string, plans []string) (Summary, error) {
+	seen := Summary{LastSuccess: map[string]time.Time{}}
 	j := &Journal{dir: dir}
-	var b binding
-	if err := peek(filepath.Join(dir, instanceFile), &b); ignoreMissing(err) != nil {
-		return seen, err
-	}
-	seen.Owner = b.InstanceID
 	for folder, each := range map[string]func(name string){
 		requestsDir: func(string) { seen.Requests++ },
 		outboxDir: func(name string) {
@@ -56,27 +49,20 @@ func Look(dir string, plans []string) (Seen, error) {
 		}
 	}
 	for _, plan := range plans {
-		var s success
-		if err := peek(j.planPath(plan), &s); errors.Is(err, fs.ErrNotExist) {
+		data, err := os.ReadFile(j.planPath(plan))
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
-		} else if err != nil {
-			return seen, err
+		}
+		var s success
+		if err == nil {
+			err = decode(data, &s)
+		}
+		if err != nil { // what cannot be understood stays where it is
+			return seen, fmt.Errorf("cannot understand %s: %w", j.planPath(plan), err)
 		}
 		seen.LastSuccess[plan] = s.At
 	}
 	return seen, nil
-}
-
-// peek is read, and leaves what it cannot understand where it is.
-func peek(path string, v any) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("cannot look at the journal: %w", err)
-	}
-	if err := decode(data, v); err != nil {
-		return fmt.Errorf("cannot understand %s: %w", path, err)
-	}
-	return nil
 }
 
 // HeldBy says who has the lock of a file that LockRun made, without taking it: a
