@@ -49,20 +49,28 @@ func Summarize(dir string, plans []string) (Summary, error) {
 		}
 	}
 	for _, plan := range plans {
-		data, err := os.ReadFile(j.planPath(plan))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
 		var s success
-		if err == nil {
-			err = decode(data, &s)
+		switch err := peek(j.planPath(plan), &s); {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return seen, err
+		default:
+			seen.LastSuccess[plan] = s.At
 		}
-		if err != nil { // what cannot be understood stays where it is
-			return seen, fmt.Errorf("cannot understand %s: %w", j.planPath(plan), err)
-		}
-		seen.LastSuccess[plan] = s.At
 	}
 	return seen, nil
+}
+
+// peek is read for who only looks: what cannot be understood stays where it is.
+func peek(path string, v any) error {
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = decode(data, v)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot understand %s: %w", path, err)
+	}
+	return nil
 }
 
 // HeldBy says who has the lock of a file that LockRun made, without taking it: a
