@@ -66,10 +66,10 @@ func manual(model *kong.Application) string {
 			}
 			b.WriteString(" " + name)
 		}
-		b.WriteString("\n" + text(c.Help))
+		b.WriteString("\n" + helpText(c.Help))
 		if c.Detail != "" {
 			for paragraph := range strings.SplitSeq(c.Detail, "\n\n") {
-				b.WriteString(".Pp\n" + text(paragraph))
+				b.WriteString(".Pp\n" + helpText(paragraph))
 			}
 		}
 		if len(c.Positional)+len(c.Flags) == 0 {
@@ -77,7 +77,7 @@ func manual(model *kong.Application) string {
 		}
 		b.WriteString(".Bl -tag -width Ds\n")
 		for _, p := range c.Positional {
-			fmt.Fprintf(&b, ".It Ar %s\n%s", strings.ToUpper(p.Name), text(p.Help))
+			fmt.Fprintf(&b, ".It Ar %s\n%s", strings.ToUpper(p.Name), helpText(p.Help))
 		}
 		for _, f := range c.Flags {
 			flagItem(&b, f)
@@ -92,14 +92,14 @@ func flagItem(b *strings.Builder, f *kong.Flag) {
 	if !f.IsBool() {
 		b.WriteString(" Ar " + strings.ReplaceAll(f.FormatPlaceHolder(), `"`, ""))
 	}
-	b.WriteString("\n" + text(f.Help))
+	b.WriteString("\n" + helpText(f.Help))
 	if f.HasDefault && f.Default != "" && !f.IsBool() {
 		b.WriteString("The default is\n.Li " + f.Default + " .\n")
 	}
 }
 
 // text escapes what mdoc would read otherwise: one sentence to a line, so that its end is one.
-func text(s string) string {
+func helpText(s string) string {
 	if s == "" {
 		return ""
 	}
