@@ -74,6 +74,7 @@ type visit struct {
 	notAsked []string
 	// aws is what the checks of AWS have and know.
 	aws amazon
+	hostLooks
 }
 
 // first are the checks that tell what else there is to look at.

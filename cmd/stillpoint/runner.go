@@ -79,10 +79,7 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 	plan := planOf(p, id, log)
 	pl := &snapshot.Pipeline{
 		Identity: id, EBS: client, Volumes: &volume.Resolver{},
-		Freezer: watchedFreezer{freeze.New(freeze.Config{
-			Args: []string{guardianCommand}, Expedite: p.ExpediteFreeze, Forbidden: []string{f.StateDir, f.RuntimeDir},
-			RuntimeDir: f.RuntimeDir, PostThaw: p.PostThaw, PostThawTimeout: p.HookTimeout, RunHook: runHook, Plan: p.Name, Program: agent().Version,
-		}), frozen, log},
+		Freezer: watchedFreezer{freezer(f, p), frozen, log},
 		Progress: func(stage, note string) {
 			e := log.Info().Str("stage", stage)
 			if note != "" {
@@ -93,26 +90,15 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 	}
 	if m := p.MySQL; m != nil {
 		plan.LockTimeout, plan.LockTries, plan.LockSleep = m.LockTimeout, m.LockTries, m.LockSleep
-		c := mysql.Config{
-			DefaultsFile: m.DefaultsFile, Socket: m.Socket, Host: m.Host, User: m.User,
-			LockTimeout: m.LockTimeout, PreliminaryFlush: mysql.Flush(m.PreliminaryFlush),
-			LongQueries: mysql.LongQueries(m.LongQueries), LongQueryAfter: m.LongQueryAfter,
-			Lock: mysql.Lock(m.Lock), EverythingFrozen: plan.EverythingFrozen(),
-			TrustLocation: m.TrustLocation,
-			StopApplier:   m.Replica == config.ReplicaStopApplier, RuntimeDir: f.RuntimeDir,
-			KillAfter: m.KillAfter, KillMaxRows: m.KillMaxRows,
-			Killed: func(s messages.Statement) {
-				log.Warn().Uint64("session", s.ID).Str("user", s.User).Float64("age", s.AgeSeconds).Str("state", s.State).Str("digest", s.Digest).
-					Msg("ended a statement that blocked the database lock")
-			},
+		c := databaseConfig(f, p)
+		c.Killed = func(s messages.Statement) {
+			log.Warn().Uint64("session", s.ID).Str("user", s.User).Float64("age", s.AgeSeconds).Str("state", s.State).Str("digest", s.Digest).
+				Msg("ended a statement that blocked the database lock")
 		}
 		if m.LogStatements {
 			c.Statements = func(id uint64, user, text string) {
 				log.Warn().Uint64("session", id).Str("user", user).Str("statement", text).Msg("in the way of the database lock")
 			}
-		}
-		if m.PortSet {
-			c.Port = uint16(m.Port)
 		}
 		db, err := mysql.New(c)
 		if err != nil {
@@ -121,7 +107,7 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 		pl.Database = db
 		plan.StopApplier = c.StopApplier
 		if m.CoordinatesFile != "" {
-			pl.Sheet = &coordfile.File{Path: m.CoordinatesFile, Freeze: p.Freeze, NoFreeze: p.NoFreeze}
+			pl.Sheet = coordinatesFile(p)
 		}
 	}
 	plan.HookTimeout = p.HookTimeout
@@ -132,6 +118,37 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 	pl.Trace, pl.LookupDelays = tracing()
 	pl.Now = clock()
 	return pl, nil
+}
+
+// freezer freezes what a plan freezes.
+func freezer(f *config.File, p *config.Plan) *freeze.Freezer {
+	return freeze.New(freeze.Config{
+		Args: []string{guardianCommand}, Expedite: p.ExpediteFreeze, Forbidden: []string{f.StateDir, f.RuntimeDir},
+		RuntimeDir: f.RuntimeDir, PostThaw: p.PostThaw, PostThawTimeout: p.HookTimeout, RunHook: runHook, Plan: p.Name, Program: agent().Version,
+	})
+}
+
+// databaseConfig is what a plan with a database says about it.
+func databaseConfig(f *config.File, p *config.Plan) mysql.Config {
+	m := p.MySQL
+	c := mysql.Config{
+		DefaultsFile: m.DefaultsFile, Socket: m.Socket, Host: m.Host, User: m.User,
+		LockTimeout: m.LockTimeout, PreliminaryFlush: mysql.Flush(m.PreliminaryFlush),
+		LongQueries: mysql.LongQueries(m.LongQueries), LongQueryAfter: m.LongQueryAfter,
+		Lock: mysql.Lock(m.Lock), EverythingFrozen: everythingFrozen(p),
+		TrustLocation: m.TrustLocation,
+		StopApplier:   m.Replica == config.ReplicaStopApplier, RuntimeDir: f.RuntimeDir,
+		KillAfter: m.KillAfter, KillMaxRows: m.KillMaxRows,
+	}
+	if m.PortSet {
+		c.Port = uint16(m.Port)
+	}
+	return c
+}
+
+// coordinatesFile is that of a plan which has one.
+func coordinatesFile(p *config.Plan) *coordfile.File {
+	return &coordfile.File{Path: p.MySQL.CoordinatesFile, Freeze: p.Freeze, NoFreeze: p.NoFreeze}
 }
 
 // DefaultPlan is the file's.

@@ -56,23 +56,7 @@ func (f *File) open() (_ *sheet, found string, err error) {
 			s.release()
 		}
 	}()
-	// Without symbolic links anywhere in the path (openat2(2)): whoever owns a
-	// directory on the way must not be able to lead us elsewhere.
-	how := &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
-	if s.dir, err = unix.Openat2(unix.AT_FDCWD, filepath.Clean(dir), how); err != nil {
-		name := filepath.Clean(dir)
-		switch {
-		case errors.Is(err, unix.ELOOP):
-			return nil, "", fmt.Errorf("there is a symbolic link on the way to it: name the directory itself")
-		case errors.Is(err, unix.ENOENT):
-			return nil, "", fmt.Errorf("its directory %s is not there: install -d -o root -m 700 %s", name, name)
-		}
-		return nil, "", fmt.Errorf("its directory %s cannot be opened: %w", name, err)
-	}
-	if err := checkDirectory(s.dir, dir); err != nil {
-		return nil, "", err
-	}
-	if s.sync, err = f.unfrozen(s.dir); err != nil {
+	if s.dir, s.sync, err = f.directory(dir); err != nil {
 		return nil, "", err
 	}
 	s.fd, err = unix.Openat(s.dir, base, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
@@ -100,6 +84,73 @@ func (f *File) open() (_ *sheet, found string, err error) {
 		return nil, "", fmt.Errorf("there is no room for it (%d KiB): %w", room>>10, err)
 	}
 	return s, found, nil
+}
+
+// directory opens the directory that the file is to lie in, and says whether what
+// is written there has to be synced.
+func (f *File) directory(dir string) (fd int, sync bool, err error) {
+	// Without symbolic links anywhere in the path (openat2(2)): whoever owns a
+	// directory on the way must not be able to lead us elsewhere.
+	how := &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
+	if fd, err = unix.Openat2(unix.AT_FDCWD, filepath.Clean(dir), how); err != nil {
+		name := filepath.Clean(dir)
+		switch {
+		case errors.Is(err, unix.ELOOP):
+			return -1, false, fmt.Errorf("there is a symbolic link on the way to it: name the directory itself")
+		case errors.Is(err, unix.ENOENT):
+			return -1, false, fmt.Errorf("its directory %s is not there: install -d -o root -m 700 %s", name, name)
+		}
+		return -1, false, fmt.Errorf("its directory %s cannot be opened: %w", name, err)
+	}
+	if err = checkDirectory(fd, dir); err == nil {
+		sync, err = f.unfrozen(fd)
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, false, err
+	}
+	return fd, sync, nil
+}
+
+// Check says beforehand why Open would refuse; nil where nothing speaks against
+// it. It makes nothing.
+func (f *File) Check() error {
+	dir, base := filepath.Split(filepath.Clean(f.Path))
+	d, _, err := f.directory(dir)
+	if err == nil {
+		defer func() { _ = unix.Close(d) }()
+		err = checkPlace(d, base)
+	}
+	if err != nil {
+		return &snapshot.RefusedError{Sentence: "the coordinates_file " + f.Path + " cannot be used", Err: err}
+	}
+	return nil
+}
+
+// checkPlace refuses a directory in which the file cannot be made.
+func checkPlace(dir int, base string) error {
+	var at unix.Statfs_t
+	if err := unix.Fstatfs(dir, &at); err != nil {
+		return err
+	}
+	switch free := int64(at.Bavail) * at.Bsize; {
+	case at.Flags&unix.ST_RDONLY != 0:
+		return fmt.Errorf("it cannot be made: %w", unix.EROFS)
+	case free < room:
+		return fmt.Errorf("there is no room for it (%d KiB)", room>>10)
+	}
+	fd, err := unix.Openat(dir, base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err == nil {
+		err = checkOurs(fd)
+		_ = unix.Close(fd)
+	}
+	if err != nil {
+		return fmt.Errorf("there is one already that is not one of stillpoint's: remove it, or name another: %w", err)
+	}
+	return nil
 }
 
 // checkDirectory refuses a directory in which others could put something in the file's place.

@@ -24,6 +24,11 @@ func place(t *testing.T) (dir string, f *File) {
 	return dir, &File{Path: filepath.Join(dir, "coordinates"), Freeze: []string{filepath.Dir(dir)}}
 }
 
+func missing(path string) bool {
+	_, err := os.Lstat(path)
+	return os.IsNotExist(err)
+}
+
 func open(t *testing.T, f *File) (snapshot.Sheet, string) {
 	t.Helper()
 	s, found, err := f.Open(t.Context())
@@ -41,6 +46,9 @@ func TestSheet(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, f := place(t)
 			change(f)
+			if err := f.Check(); err != nil || !missing(f.Path) {
+				t.Errorf("beforehand: %v", err)
+			}
 			s, found := open(t, f)
 			if found != "" {
 				t.Errorf("found %q", found)
@@ -143,9 +151,13 @@ func TestRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir, f := place(t)
 			c.make(t, dir, f)
+			beforehand := f.Check()
 			_, _, err := f.Open(t.Context())
 			if !errors.As(err, new(*snapshot.RefusedError)) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v", err)
+			}
+			if !errors.As(beforehand, new(*snapshot.RefusedError)) || !strings.Contains(beforehand.Error(), c.want) {
+				t.Errorf("beforehand: %v", beforehand)
 			}
 		})
 	}

@@ -57,7 +57,11 @@ type Config struct {
 }
 
 // Freezer freezes file systems of this host. It is safe for concurrent use.
-type Freezer struct{ config Config }
+type Freezer struct {
+	config Config
+	// rehearsal: see Rehearse.
+	rehearsal bool
+}
 
 var (
 	_ snapshot.Freezer = (*Freezer)(nil)
@@ -78,7 +82,7 @@ func New(c Config) *Freezer {
 	if c.CloseWithin <= 0 {
 		c.CloseWithin = 5 * time.Second
 	}
-	return &Freezer{c}
+	return &Freezer{config: c}
 }
 
 // Arm opens the mount points, refuses what must not or cannot be frozen with a

@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 	switch role {
 	case "guardian":
 		os.Exit(GuardianMain())
+	case "write-probe":
+		os.Exit(ProbeMain())
 	case "janitor":
 		janitor()
 	case "writer":

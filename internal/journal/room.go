@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,10 +38,8 @@ func (e *RoomError) Unwrap() error { return e.Err }
 // keepRoom makes sure that the room is there. The error is a *RoomError.
 func (j *Journal) keepRoom() error {
 	path := filepath.Join(j.dir, reserveFile)
-	if info, err := os.Lstat(path); err == nil {
-		if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Blocks*512 >= reserveBytes {
-			return nil
-		}
+	if reserved(path) {
+		return nil
 	}
 	err := reserve(path)
 	if err == nil {

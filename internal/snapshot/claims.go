@@ -121,6 +121,15 @@ func (w worth) of(frozen bool) messages.Consistency {
 	return w.open
 }
 
+// Reach is the best that can be said of a set that is made under the lock by a
+// plan: everything is Plan.EverythingFrozen, files that each file system which the
+// server writes to is frozen, shown or by the plan. exact says that the
+// coordinates can be.
+func (c Claim) Reach(everything, files bool) (consistency messages.Consistency, exact bool) {
+	w := c.worth()
+	return w.of(everything), w.exact && (everything || files)
+}
+
 // doubt warns of what makes the lock worth less than the plan's author may think.
 func (a *attempt) doubt() {
 	if !a.locks() {

@@ -75,6 +75,54 @@ type Coverage struct {
 	On string
 }
 
+// Survey holds where a server's files are against the set that a plan makes.
+type Survey struct {
+	Volumes Volumes
+	Plan    *Plan
+	Set     Set
+	// Hook says that the plan has a pre_freeze, which may bring other databases to rest.
+	Hook bool
+}
+
+// Verdict is what a Survey comes to.
+type Verdict struct {
+	// Refusals are why the set is not to be made, the first one first; nil: nothing speaks against it.
+	Refusals []error
+	// Warnings are sentences about what a restore needs besides.
+	Warnings []string
+	// Frozen says that every file system that the server has files on is frozen;
+	// false where that was not shown.
+	Frozen bool
+}
+
+// Judge says what of the server lies outside the set, whether it was shown where
+// its files are, and who else has files there. The error says that it could not be found out.
+func (s Survey) Judge(ctx context.Context, at Location) (Verdict, error) {
+	var v Verdict
+	if err := s.parts(ctx, at, &v); err != nil {
+		return v, err
+	}
+	if at.Doubt != "" && !at.Trusted {
+		v.refuse("it cannot be shown that the set holds the files of the server that would be locked: %s; or set mysql.trust_location, if you know that it does", at.Doubt)
+	}
+	if err := s.neighbours(ctx, at, &v); err != nil {
+		return v, err
+	}
+	v.Warnings = append(v.Warnings, at.Warnings...)
+	if at.Doubt != "" {
+		v.warn("that the set holds the server's files is what the plan says (trust_location), and was not shown: %s", at.Doubt)
+	}
+	return v, nil
+}
+
+func (v *Verdict) refuse(format string, args ...any) {
+	v.Refusals = append(v.Refusals, &RefusedError{Sentence: fmt.Sprintf(format, args...)})
+}
+
+func (v *Verdict) warn(format string, args ...any) {
+	v.Warnings = append(v.Warnings, fmt.Sprintf(format, args...))
+}
+
 // locate makes sure that the server which is to be locked is the one whose files
 // the set holds, all of them, and that it is the only one.
 func (a *attempt) locate(ctx context.Context) error {
@@ -82,22 +130,23 @@ func (a *attempt) locate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	set := Set{Freeze: a.Plan.Freeze, NoFreeze: a.Plan.NoFreeze, Volumes: a.volumes, Attached: a.attached}
-	if err := a.checkParts(ctx, set, at); err != nil {
+	s := Survey{
+		Volumes: a.Volumes, Plan: &a.Plan, Hook: a.PreFreeze != nil,
+		Set: Set{Freeze: a.Plan.Freeze, NoFreeze: a.Plan.NoFreeze, Volumes: a.volumes, Attached: a.attached},
+	}
+	v, err := s.Judge(ctx, at)
+	a.partsFrozen = v.Frozen
+	switch {
+	case len(v.Refusals) > 0:
+		return v.Refusals[0]
+	case err != nil:
 		return err
 	}
-	if at.Doubt != "" && !at.Trusted {
-		return &RefusedError{Sentence: fmt.Sprintf("it cannot be shown that the set holds the files of the server that would be locked: %s; or set mysql.trust_location, if you know that it does", at.Doubt)}
-	}
-	if err := a.checkNeighbours(ctx, set, at); err != nil {
-		return err
-	}
-	for _, w := range at.Warnings {
+	for _, w := range v.Warnings {
 		a.warn("%s", w)
 	}
 	if a.trusted = at.Doubt != ""; a.trusted {
 		a.result.MySQL.LocationTrusted = true
-		a.warn("that the set holds the server's files is what the plan says (trust_location), and was not shown: %s", at.Doubt)
 	}
 	return nil
 }
@@ -105,40 +154,40 @@ func (a *attempt) locate(ctx context.Context) error {
 // manyParts is how many of the parts at fault a refusal names.
 const manyParts = 4
 
-// checkParts refuses a server of which something lies outside the set, or
+// parts refuses a server of which something lies outside the set, or
 // outside of what is frozen where the plan means to freeze everything.
-func (a *attempt) checkParts(ctx context.Context, set Set, at Location) error {
-	covers, err := a.cover(ctx, set, at.Parts)
+func (s Survey) parts(ctx context.Context, at Location, v *Verdict) error {
+	covers, err := s.cover(ctx, at.Parts)
 	if err != nil {
 		return err
 	}
 	var outside, moving []string
-	a.partsFrozen = at.Doubt == "" && len(at.Parts) > 0
+	v.Frozen = at.Doubt == "" && len(at.Parts) > 0
 	for i, p := range at.Parts {
-		a.partsFrozen = a.partsFrozen && covers[i].InSet && covers[i].Frozen
+		v.Frozen = v.Frozen && covers[i].InSet && covers[i].Frozen
 		switch where := fmt.Sprintf("%s (%s) is on %s", p.What, p.Path, covers[i].On); {
 		case !covers[i].InSet:
 			outside = append(outside, where)
-		case !covers[i].Frozen && a.Plan.EverythingFrozen():
+		case !covers[i].Frozen && s.Plan.EverythingFrozen():
 			moving = append(moving, where)
 		}
 	}
-	switch {
-	case len(outside) > 0:
-		return &RefusedError{Sentence: fmt.Sprintf("the set does not hold all that the server needs: %s; such a snapshot cannot be restored: name the mount point under freeze or no_freeze, or move what is there", few(outside))}
-	case len(moving) > 0:
-		return &RefusedError{Sentence: fmt.Sprintf("the server has files on the set's volumes in a file system that the plan does not name: %s: add its mount point to freeze, or to no_freeze if it may be caught in motion", few(moving))}
+	if len(outside) > 0 {
+		v.refuse("the set does not hold all that the server needs: %s; such a snapshot cannot be restored: name the mount point under freeze or no_freeze, or move what is there", few(outside))
+	}
+	if len(moving) > 0 {
+		v.refuse("the server has files on the set's volumes in a file system that the plan does not name: %s: add its mount point to freeze, or to no_freeze if it may be caught in motion", few(moving))
 	}
 	return nil
 }
 
-// checkNeighbours refuses a second server on the set: its tables would be
+// neighbours refuses a second server on the set: its tables would be
 // caught in motion. With a server that is only trusted to be there, the first
 // one may be it.
-func (a *attempt) checkNeighbours(ctx context.Context, set Set, at Location) error {
+func (s Survey) neighbours(ctx context.Context, at Location, v *Verdict) error {
 	var servers, others []string
 	for _, n := range at.Neighbours {
-		covers, err := a.cover(ctx, set, n.Parts)
+		covers, err := s.cover(ctx, n.Parts)
 		if err != nil {
 			return err
 		}
@@ -156,15 +205,15 @@ func (a *attempt) checkNeighbours(ctx context.Context, set Set, at Location) err
 		}
 	}
 	if known := at.Process != ""; len(servers) > 1 || len(servers) == 1 && known {
-		return &RefusedError{Sentence: fmt.Sprintf("another server has files on the set, and would not be locked: %s; stop it, or move its files to a volume of its own", few(servers))}
+		v.refuse("another server has files on the set, and would not be locked: %s; stop it, or move its files to a volume of its own", few(servers))
 	}
-	if len(others) > 0 && a.PreFreeze == nil {
-		a.warn("the set also holds files of other databases, which nobody brings to rest (a pre_freeze command could): %s", few(others))
+	if len(others) > 0 && !s.Hook {
+		v.warn("the set also holds files of other databases, which nobody brings to rest (a pre_freeze command could): %s", few(others))
 	}
 	return nil
 }
 
-func (a *attempt) cover(ctx context.Context, set Set, parts []Part) ([]Coverage, error) {
+func (s Survey) cover(ctx context.Context, parts []Part) ([]Coverage, error) {
 	if len(parts) == 0 {
 		return nil, nil
 	}
@@ -172,7 +221,7 @@ func (a *attempt) cover(ctx context.Context, set Set, parts []Part) ([]Coverage,
 	for i, p := range parts {
 		systems[i] = p.FS
 	}
-	covers, err := a.Volumes.Cover(ctx, set, systems)
+	covers, err := s.Volumes.Cover(ctx, s.Set, systems)
 	if err == nil && len(covers) != len(systems) {
 		err = fmt.Errorf("cannot find the disks of %d file systems: %d answers", len(systems), len(covers))
 	}

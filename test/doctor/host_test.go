@@ -1,0 +1,523 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	judged "stillpoint/internal/doctor"
+	"stillpoint/internal/freeze"
+	"stillpoint/internal/journal"
+	"stillpoint/test/rig"
+	"stillpoint/test/scene"
+)
+
+// hostCase is one way in which the host, the file's plan or the database is not as
+// it should be.
+type hostCase struct {
+	name string
+	// make breaks it, and returns the file's text and what the program is run by:
+	// nil, by nobody. What it did is undone by t.Cleanup.
+	make func(t *testing.T, h *hostStage) (text string, by []string)
+	want wants
+}
+
+// hostStage is a stage for these cases.
+type hostStage struct {
+	*stage
+	data string // the database's mount point
+}
+
+// edit is the healthy file with a text exchanged.
+func (h *hostStage) edit(t *testing.T, pairs ...string) string {
+	t.Helper()
+	text := h.healthy
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.Contains(text, pairs[i]) {
+			t.Fatalf("the file has no %q:\n%s", pairs[i], text)
+		}
+		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
+	}
+	return text
+}
+
+// mysql adds lines to the plan's mysql section, plan to the plan.
+func (h *hostStage) mysql(t *testing.T, lines ...string) string {
+	t.Helper()
+	return h.edit(t, "    mysql:\n", "    mysql:\n      "+strings.Join(lines, "\n      ")+"\n")
+}
+
+func (h *hostStage) plan(t *testing.T, lines ...string) string {
+	t.Helper()
+	return h.edit(t, "    mysql:\n", "    "+strings.Join(lines, "\n    ")+"\n    mysql:\n")
+}
+
+// freezing is the plan's freeze list with one more.
+func (h *hostStage) freezing(t *testing.T, mount string) string {
+	t.Helper()
+	return h.edit(t, "freeze: ["+h.data, "freeze: ["+mount+", "+h.data)
+}
+
+// sql runs a statement as root, and the other when the case is over; "" for none.
+func (h *hostStage) sql(t *testing.T, statement, undo string) {
+	t.Helper()
+	do := func(ctx context.Context, s string) {
+		if s == "" {
+			return
+		}
+		if _, err := h.Server.DB().ExecContext(ctx, s); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+	do(h.ctx, statement)
+	t.Cleanup(func() { do(context.WithoutCancel(h.ctx), undo) })
+}
+
+// session is one of its own, that runs a statement and stays.
+func (h *hostStage) session(t *testing.T, statement string) {
+	t.Helper()
+	c, err := h.Server.DB().Conn(h.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.Raw(func(any) error { return errors.New("not for the pool any more") })
+		_ = c.Close()
+	})
+	if _, err := c.ExecContext(h.ctx, statement); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = c.ExecContext(context.WithoutCancel(h.ctx), "UNLOCK TABLES") })
+}
+
+// directory makes one, with a mode.
+func directory(t *testing.T, path string, mode os.FileMode) string {
+	t.Helper()
+	if err := errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, mode)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(path) })
+	return path
+}
+
+// file writes one, with a mode.
+func file(t *testing.T, path, text string, mode os.FileMode) string {
+	t.Helper()
+	if err := errors.Join(os.WriteFile(path, []byte(text), 0o600), os.Chmod(path, mode)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(path) })
+	return path
+}
+
+// tmpfs mounts one for the case.
+func tmpfs(t *testing.T, ctx context.Context, path, size string) string {
+	t.Helper()
+	if err := rig.Mount(ctx, "tmpfs", path, "tmpfs", "mode=0700", "size="+size); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := rig.Unmount(path); err != nil {
+			t.Error(err)
+		}
+	})
+	return path
+}
+
+// defaults writes a defaults file of the case.
+func (h *hostStage) defaults(t *testing.T, password, socket string, mode os.FileMode) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "my.cnf")
+	if err := errors.Join(rig.WriteDefaultsFile(path, "stillpoint", password, socket), os.Chmod(path, mode)); err != nil {
+		t.Fatal(err)
+	}
+	return h.edit(t, "defaults_file: "+h.DefaultsFile, "defaults_file: "+path)
+}
+
+func joined(a, b wants) wants {
+	out := maps.Clone(a)
+	maps.Copy(out, b)
+	return out
+}
+
+// whatever is for a line that other servers of this machine have a say in.
+const whatever = "whatever"
+
+const needs = "unchecked it needs "
+
+// unmounted is what is not looked at where a mount point will not do.
+func unmounted(w wants) wants {
+	return joined(wants{"nightly: freeze.needed": needs, "nightly: freeze.now": needs, "nightly: freeze.guardian": needs}, w)
+}
+
+// noSet adds that the set could not be told, of which EC2 is then asked nothing.
+func noSet(says string, w wants) wants {
+	return unmounted(joined(wants{"nightly: volumes.set": "FAIL " + says, "nightly: volumes.others": needs}, w))
+}
+
+// notLooked is what is not looked at without a connection, or without the privileges.
+func notLooked(from string, w wants) wants {
+	all := []string{"connection", "version", "connections", "binlog", "cluster", "privileges", "lock", "blockers", "replica", "location", "consistency"}
+	out := wants{"nightly: database.sight": "gone"}
+	for _, name := range all[slices.Index(all, from)+1:] {
+		out["nightly: database."+name] = needs
+	}
+	return joined(out, w)
+}
+
+func noServer(w wants) wants { return notLooked("connection", w) }
+
+func hostCases() []hostCase {
+	type by = []string
+	text := func(f func(t *testing.T, h *hostStage) string) func(*testing.T, *hostStage) (string, by) {
+		return func(t *testing.T, h *hostStage) (string, by) { return f(t, h), nil }
+	}
+	server := func(statement, undo string) func(*testing.T, *hostStage) (string, by) {
+		return func(t *testing.T, h *hostStage) (string, by) {
+			h.sql(t, statement, undo)
+			return h.healthy, nil
+		}
+	}
+	state := func(f func(t *testing.T, h *hostStage) string) func(*testing.T, *hostStage) (string, by) {
+		return func(t *testing.T, h *hostStage) (string, by) {
+			return h.edit(t, "state_dir: "+filepath.Join(h.Dir, "state"), "state_dir: "+f(t, h)), nil
+		}
+	}
+	hook := func(f func(t *testing.T, dir string) string) func(*testing.T, *hostStage) (string, by) {
+		return func(t *testing.T, h *hostStage) (string, by) {
+			return h.plan(t, "max_hold: 60s", "pre_freeze: ["+f(t, t.TempDir())+"]"), nil
+		}
+	}
+	locked := func(lines ...string) func(*testing.T, *hostStage) (string, by) {
+		return func(t *testing.T, h *hostStage) (string, by) {
+			h.session(t, "LOCK TABLES held.t WRITE")
+			return h.mysql(t, append([]string{"long_query_after: 1ms"}, lines...)...), nil
+		}
+	}
+	return []hostCase{
+		// The host.
+		{"others may look into state_dir", state(func(t *testing.T, h *hostStage) string {
+			return directory(t, filepath.Join(h.Dir, "open-state"), 0o755)
+		}), wants{"host.state_dir": "FAIL chmod 0700", "host.state_owner": "gone"}},
+		{"state_dir is a file", state(func(t *testing.T, h *hostStage) string {
+			return file(t, filepath.Join(h.Dir, "state-file"), "", 0o600)
+		}), wants{"host.state_dir": "FAIL it is not a directory", "host.state_owner": "gone"}},
+		{"no room for results", state(func(t *testing.T, h *hostStage) string {
+			return tmpfs(t, h.ctx, filepath.Join(h.Dir, "small"), "128k")
+		}), wants{"host.state_room": "FAIL make room there", "host.state_owner": "gone"}},
+		{"a clone", state(func(t *testing.T, h *hostStage) string {
+			dir := filepath.Join(h.Dir, "clone")
+			j, err := journal.Open(dir, journal.Options{InstanceID: "i-0fffffffffffffff0", Log: zerolog.Nop()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := j.Close(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = os.RemoveAll(dir) })
+			return dir
+		}), wants{"host.state_owner": "FAIL stillpoint claim"}},
+		{"state_dir on what is frozen", state(func(t *testing.T, h *hostStage) string { return filepath.Join(h.data, "state") }), unmounted(wants{
+			"nightly: freeze.mounts": "FAIL which the worker writes to", "host.state_owner": "gone", "host.state_room": "ok",
+		})},
+		{"runtime_dir is everybody's", func(t *testing.T, h *hostStage) (string, by) {
+			dir := tmpfs(t, h.ctx, filepath.Join(h.Dir, "run-open"), "1m")
+			if err := os.Chmod(dir, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			return h.edit(t, "runtime_dir: "+h.RuntimeDir, "runtime_dir: "+dir), nil
+		}, wants{"host.runtime_dir": "FAIL chmod go-w"}},
+		{"a damaged record", text(func(t *testing.T, h *hostStage) string {
+			file(t, filepath.Join(h.RuntimeDir, freeze.RecordName+".damaged-1"), "x", 0o600)
+			return h.healthy
+		}), wants{"host.freeze_record": "FAIL fsfreeze --unfreeze"}},
+		{"a record that nobody understands", text(func(t *testing.T, h *hostStage) string {
+			file(t, filepath.Join(h.RuntimeDir, freeze.RecordName), "not a record\n", 0o600)
+			return h.healthy
+		}), wants{"host.freeze_record": "FAIL stillpoint thaw"}},
+		{"an applier that a dead run has stopped", text(func(t *testing.T, h *hostStage) string {
+			boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+			if err != nil {
+				t.Fatal(err)
+			}
+			file(t, filepath.Join(h.RuntimeDir, "applier.json"), fmt.Sprintf(`{"channels":[""],"phase":"stopped ","pid":99999999,"bootId":%q}`, strings.TrimSpace(string(boot))), 0o600)
+			return h.healthy
+		}), wants{"host.applier_note": "FAIL stillpoint thaw"}},
+		{"no right to freeze", func(t *testing.T, h *hostStage) (string, by) { return h.healthy, without(t, "sys_admin") },
+			wants{"host.rights": "FAIL CAP_SYS_ADMIN", "nightly: freeze.guardian": needs + "host.rights", "nightly: freeze.expedite": needs + "host.rights"}},
+		{"no right to look at the server", func(t *testing.T, h *hostStage) (string, by) { return h.healthy, without(t, "sys_ptrace") },
+			wants{"host.server_rights": "warn CAP_SYS_PTRACE", "nightly: database.location": "FAIL cannot be shown"}},
+
+		// What is to be frozen.
+		{"the root file system", text(func(t *testing.T, h *hostStage) string { return h.freezing(t, "/") }),
+			noSet("/", wants{"nightly: freeze.mounts": "FAIL root file system", "nightly: database.location": whatever})},
+		{"a mount point that is not there", text(func(t *testing.T, h *hostStage) string { return h.freezing(t, "/nowhere/at/all") }),
+			noSet("/nowhere/at/all does not exist", wants{"nightly: freeze.mounts": "FAIL /nowhere/at/all does not exist", "nightly: database.location": "FAIL does not exist"})},
+		{"a directory that is no mount point", text(func(t *testing.T, h *hostStage) string {
+			return h.freezing(t, directory(t, filepath.Join(h.Dir, "plain"), 0o700))
+		}), noSet("plain", wants{"nightly: freeze.mounts": "FAIL is not a mount point", "nightly: database.location": "FAIL plain"})},
+		{"a file system in memory", text(func(t *testing.T, h *hostStage) string {
+			return h.freezing(t, tmpfs(t, h.ctx, filepath.Join(h.Dir, "memory"), "1m"))
+		}), unmounted(wants{"nightly: freeze.mounts": "FAIL tmpfs, which cannot be frozen"})},
+		{"a volume that is not attached", text(func(t *testing.T, h *hostStage) string {
+			return h.edit(t, "volumes: [", "volumes: [vol-0123456789abcdef0, ")
+		}), wants{"nightly: volumes.set": "FAIL is not attached to this instance", "nightly: volumes.others": needs}},
+		{"frozen by somebody", text(func(t *testing.T, h *hostStage) string {
+			frozen(t, h.data)
+			return h.healthy
+		}), wants{"nightly: freeze.now": "FAIL stillpoint thaw"}},
+		{"temporary files on what is frozen", func(t *testing.T, h *hostStage) (string, by) {
+			return h.healthy, by{"env", "TMPDIR=" + directory(t, filepath.Join(h.data, "tmp"), 0o700)}
+		}, wants{"nightly: freeze.needed": "warn temporary files"}},
+		{"a hook that is not there", hook(func(t *testing.T, dir string) string { return dir + "/none" }), wants{"nightly: hooks.pre_freeze": "FAIL no such file"}},
+		{"a hook that others may write", hook(func(t *testing.T, dir string) string { return file(t, dir+"/hook", "#!/bin/sh\n", 0o777) }),
+			wants{"nightly: hooks.pre_freeze": "FAIL chmod go-w"}},
+		{"a hook in a directory that others may write to", hook(func(t *testing.T, dir string) string {
+			return file(t, directory(t, dir+"/open", 0o777)+"/hook", "#!/bin/sh\n", 0o755)
+		}), wants{"nightly: hooks.pre_freeze": "FAIL put the program where only root may write"}},
+		{"a hook that is well", hook(func(t *testing.T, dir string) string { return file(t, dir+"/hook", "#!/bin/sh\n", 0o755) }),
+			wants{"nightly: hooks.pre_freeze": "ok"}},
+
+		// The database.
+		{"a password that everybody can read", text(func(t *testing.T, h *hostStage) string {
+			return h.defaults(t, scene.Password, h.Server.Socket(), 0o644)
+		}), wants{"nightly: database.defaults_file": "warn chmod 0600"}},
+		{"a defaults file that everybody can write", text(func(t *testing.T, h *hostStage) string {
+			return h.defaults(t, scene.Password, h.Server.Socket(), 0o666)
+		}), noServer(wants{"nightly: database.defaults_file": "FAIL chmod go-w", "nightly: database.connection": needs})},
+		{"no defaults file", text(func(t *testing.T, h *hostStage) string {
+			return h.edit(t, "defaults_file: "+h.DefaultsFile, "defaults_file: /nowhere/my.cnf")
+		}), noServer(wants{"nightly: database.defaults_file": "FAIL no such file", "nightly: database.connection": needs})},
+		{"a wrong password", text(func(t *testing.T, h *hostStage) string {
+			return h.defaults(t, "wrong", h.Server.Socket(), 0o600)
+		}), noServer(wants{"nightly: database.connection": "FAIL check user and password in the defaults file"})},
+		{"a wrong socket", text(func(t *testing.T, h *hostStage) string { return h.mysql(t, "socket: /nowhere/mysqld.sock") }),
+			noServer(wants{"nightly: database.connection": "FAIL see that the server runs"})},
+		{"a port where nobody listens", text(func(t *testing.T, h *hostStage) string {
+			_, port, err := net.SplitHostPort(freeAddr(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return h.mysql(t, "host: 127.0.0.1", "port: "+port)
+		}), noServer(wants{"nightly: database.connection": "FAIL connection refused"})},
+		{"a user that is locked", server("ALTER USER stillpoint@localhost ACCOUNT LOCK", "ALTER USER stillpoint@localhost ACCOUNT UNLOCK"),
+			noServer(wants{"nightly: database.connection": "FAIL ACCOUNT UNLOCK"})},
+		{"a privilege that is missing", server("REVOKE RELOAD ON *.* FROM stillpoint@localhost", "GRANT RELOAD ON *.* TO stillpoint@localhost"),
+			notLooked("privileges", wants{"nightly: database.privileges": "FAIL GRANT RELOAD ON *.* TO 'stillpoint'@'localhost'"})},
+		{"all connections taken", func(t *testing.T, h *hostStage) (string, by) {
+			connections(t, h, 10)
+			return h.healthy, nil
+		}, noServer(wants{"nightly: database.connection": "FAIL Too many connections"})},
+		{"nearly all connections taken", func(t *testing.T, h *hostStage) (string, by) {
+			connections(t, h, 8)
+			return h.healthy, nil
+		}, wants{"nightly: database.connections": "warn raise max_connections"}},
+		{"a session that holds a table", locked(), wants{"nightly: database.blockers": "warn waits for their end"}},
+		{"a session that holds a table, and fail", locked("long_queries: fail"), wants{"nightly: database.blockers": "FAIL holds held.t"}},
+		{"a session that holds a table, and kill", func(t *testing.T, h *hostStage) (string, by) {
+			h.sql(t, "GRANT CONNECTION ADMIN ON *.* TO stillpoint@localhost", "REVOKE CONNECTION ADMIN ON *.* FROM stillpoint@localhost")
+			return locked("long_queries: kill")(t, h)
+		}, wants{"nightly: database.blockers": "warn not killed: it sleeps"}},
+		{"sleepers that are not seen", server("UNINSTALL SONAME 'metadata_lock_info'", "INSTALL SONAME 'metadata_lock_info'"),
+			wants{"nightly: database.sight": "warn INSTALL SONAME"}},
+		{"a log that is written late", server("SET GLOBAL innodb_flush_log_at_trx_commit = 0", "SET GLOBAL innodb_flush_log_at_trx_commit = 1"),
+			wants{"nightly: database.consistency": "warn filesystem-consistent: InnoDB writes its log up to a second"}},
+		{"an applier that does not run", server("CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = 1, MASTER_USER = 'nobody'", "RESET SLAVE ALL"),
+			wants{"nightly: database.replica": "warn START REPLICA SQL_THREAD"}},
+		{"a proxy", func(t *testing.T, h *hostStage) (string, by) {
+			l, err := net.Listen("unix", filepath.Join(h.Dir, "proxy.sock"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = l.Close() })
+			rig.Relay(l, h.Server.Socket())
+			return h.mysql(t, "socket: "+filepath.Join(h.Dir, "proxy.sock")), nil
+		}, wants{"nightly: database.location": "FAIL set mysql.trust_location"}},
+		{"a table elsewhere", func(t *testing.T, h *hostStage) (string, by) {
+			dir := directory(t, filepath.Join(h.Dir, "elsewhere"), 0o777)
+			h.sql(t, "CREATE TABLE held.x (i INT) ENGINE=InnoDB DATA DIRECTORY='"+dir+"'", "DROP TABLE held.x")
+			return h.healthy, nil
+		}, wants{"nightly: database.location": "FAIL such a snapshot cannot be restored"}},
+		{"a second server on the volume", func(t *testing.T, h *hostStage) (string, by) {
+			second, err := rig.StartMariaDB(h.ctx, rig.ServerConfig{Datadir: filepath.Join(h.data, "second"), RunDir: filepath.Join(h.Dir, "run-2"), ServerID: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				_ = second.Discard(context.WithoutCancel(h.ctx))
+				_ = os.RemoveAll(filepath.Join(h.data, "second"))
+			})
+			return h.healthy, nil
+		}, wants{"nightly: database.location": "FAIL would not be locked"}},
+		{"a directory for the coordinates that is the server's", func(t *testing.T, h *hostStage) (string, by) {
+			dir := directory(t, filepath.Join(h.data, "sheet"), 0o777)
+			return h.mysql(t, "coordinates_file: "+dir+"/coordinates"), nil
+		}, wants{"nightly: database.coordinates_file": "FAIL install -d -o root -m 700"}},
+		{"not everything frozen", text(func(t *testing.T, h *hostStage) string { return h.edit(t, "    freeze: [", "    no_freeze: [") }), wants{
+			"host.rights": "gone", "nightly: freeze.*": "gone", "nightly: volumes.others": "gone",
+			"nightly: database.consistency": "warn at the best a set of this plan is database-consistent", "nightly: database.binlog": "warn sync_binlog",
+		}},
+	}
+}
+
+// without runs a program with one capability less.
+func without(t *testing.T, capability string) []string {
+	t.Helper()
+	if _, err := exec.LookPath("setpriv"); err != nil {
+		t.Skip("this machine lacks setpriv")
+	}
+	return []string{"setpriv", "--bounding-set", "-" + capability, "--inh-caps", "-" + capability}
+}
+
+// connections leaves room for ten, and takes so many.
+func connections(t *testing.T, h *hostStage, n int) {
+	t.Helper()
+	var before int
+	if err := h.Server.DB().QueryRowContext(h.ctx, "SELECT @@GLOBAL.max_connections").Scan(&before); err != nil {
+		t.Fatal(err)
+	}
+	h.sql(t, "SET GLOBAL max_connections = 10", "SET GLOBAL max_connections = "+strconv.Itoa(before))
+	var open int
+	if err := h.Server.DB().QueryRowContext(h.ctx, "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'Threads_connected'").Scan(&open); err != nil {
+		t.Fatal(err)
+	}
+	for ; open < n; open++ {
+		c, err := h.Server.DB().Conn(h.ctx)
+		if err == nil {
+			err = c.PingContext(h.ctx)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+	}
+}
+
+// frozen freezes a mount of the scene until the case is over.
+func frozen(t *testing.T, mount string) {
+	t.Helper()
+	if out, err := exec.Command("fsfreeze", "--freeze", mount).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("fsfreeze", "--unfreeze", mount).CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
+}
+
+// hostStageOf sets a stage with a database on which all is well, and a first snapshot behind it.
+func hostStageOf(t *testing.T, c scene.Config) *hostStage {
+	t.Helper()
+	if c.Flavor != rig.MySQL {
+		c.ServerOptions = append(c.ServerOptions, plugin(t)...)
+	}
+	h := &hostStage{stage: set(t, c)}
+	h.data = h.Volumes[0].Mount
+	h.sql(t, "CREATE DATABASE held", "")
+	h.sql(t, "CREATE TABLE held.t (i INT) ENGINE=InnoDB", "")
+	if out, err := h.Command(h.ctx, "snapshot", "--config", h.ConfigPath, "--json").CombinedOutput(); err != nil {
+		t.Fatalf("the first snapshot: %v\n%s", err, out)
+	}
+	h.well = onlyMine(h.doctor(t, h.ConfigPath))
+	t.Logf("where all is well:\n%s", text(h.well))
+	for _, f := range h.well.Findings {
+		if f.Status == judged.Fail || !f.Checked {
+			t.Errorf("%s is %s where all is well: %s", key(f), f.Status, f.Message)
+		}
+	}
+	return h
+}
+
+// mine says whether a line is of host and database.
+func mine(f judged.Finding) bool {
+	return slices.ContainsFunc([]string{"host.", "volumes.", "freeze.", "hooks.", "database."}, func(p string) bool { return strings.HasPrefix(f.Check, p) })
+}
+
+// onlyMine leaves the lines of host and database. What AWS says is the other table's.
+func onlyMine(r judged.Report) judged.Report {
+	r.Findings = slices.DeleteFunc(slices.Clone(r.Findings), func(f judged.Finding) bool { return !mine(f) })
+	return r
+}
+
+// notMine leaves the others.
+func notMine(r judged.Report) judged.Report {
+	r.Findings = slices.DeleteFunc(slices.Clone(r.Findings), mine)
+	return r
+}
+
+// cut leaves a line out.
+func cut(r judged.Report, name string) judged.Report {
+	r.Findings = slices.DeleteFunc(slices.Clone(r.Findings), func(f judged.Finding) bool { return key(f) == name })
+	return r
+}
+
+// plugin are the options for a MariaDB with metadata_lock_info.
+func plugin(t *testing.T) []string {
+	t.Helper()
+	for _, dir := range []string{"/usr/lib/mysql/plugin", filepath.Join(rig.MariaDBTree(), "usr/lib/mysql/plugin")} {
+		if _, err := os.Stat(filepath.Join(dir, "metadata_lock_info.so")); err == nil {
+			return []string{"--plugin-dir=" + dir, "--plugin-load-add=metadata_lock_info", "--plugin-maturity=unknown"}
+		}
+	}
+	t.Skip("MariaDB's plugin metadata_lock_info is not here")
+	return nil
+}
+
+// by runs the doctor by another program.
+func (h *hostStage) by(t *testing.T, text string, program ...string) judged.Report {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "stillpoint.yaml")
+	file(t, path, text, 0o600)
+	if len(program) == 0 {
+		return h.doctor(t, path)
+	}
+	found, err := exec.LookPath(program[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrapper := file(t, filepath.Join(t.TempDir(), "by"), "#!/bin/sh\nexec "+found+" "+strings.Join(program[1:], " ")+" "+h.Config.Stillpoint+" \"$@\"\n", 0o755)
+	before := h.Config.Stillpoint
+	h.Config.Stillpoint = wrapper
+	defer func() { h.Config.Stillpoint = before }()
+	return h.doctor(t, path)
+}
+
+// TestHost starts from where all is well, and breaks host, plan and database in one way after the other.
+func TestHost(t *testing.T) {
+	h := hostStageOf(t, scene.Config{})
+	h.runCases(t, hostCases())
+	if t.Failed() {
+		return
+	}
+	h.compare(t, onlyMine(h.doctor(t, h.ConfigPath)), nil) // nothing was left broken
+}
+
+func (h *hostStage) runCases(t *testing.T, cases []hostCase) {
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			text, by := c.make(t, h)
+			got, well := onlyMine(h.by(t, text, by...)), h.well
+			want := maps.Clone(c.want)
+			for name, w := range c.want {
+				if w == whatever {
+					delete(want, name)
+					got, h.well = cut(got, name), cut(h.well, name)
+				}
+			}
+			h.compare(t, got, want)
+			h.well = well
+		})
+	}
+}
