@@ -277,10 +277,10 @@ func standInMount(s *stage, args []string) (string, error) {
 		return "", err
 	}
 	s.Defer("the restored volume", func(ctx context.Context) error {
-		if exec.CommandContext(ctx, "mountpoint", "-q", dir).Run() != nil {
-			return nil
+		if mounted := exec.CommandContext(ctx, "mountpoint", "-q", dir).Run() == nil; mounted {
+			return rig.Unmount(dir)
 		}
-		return rig.Unmount(dir)
+		return nil
 	})
 	return "", nil
 }
