@@ -26,16 +26,16 @@ func (w *Watcher) Now(ctx context.Context) (InTheWay, error) {
 		return found, err
 	}
 	all = Clients(all)
-	long := older(all, w.Policy.After)
+	long := older(all, w.After)
 	found.Young = len(all) - len(long)
 	now := map[string]running{}
-	if len(long) > 0 && w.Policy.Long == Kill {
+	if len(long) > 0 && w.Long == Kill {
 		if now, err = w.recheck(ctx, long); err != nil {
 			return found, err
 		}
 	}
 	for _, b := range long {
-		if w.Policy.Long == Kill {
+		if w.Long == Kill {
 			if b.spared = w.spare(b, now[b.key()]); b.spared == "" {
 				found.Ended = append(found.Ended, b.String())
 			}
