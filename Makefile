@@ -6,7 +6,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION))
 
-.PHONY: help build demo picture test torture faults soak blocking consistency lint bench fuzz setup packages clean
+.PHONY: help build demo picture test torture faults soak blocking consistency lint bench fuzz setup packages package release lunch clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -49,6 +49,15 @@ blocking: setup ## docs/blocking.md anew: what blocks the lock, against forty wr
 consistency: setup ## three sets in a row under load by every mode of both flavors, restored and compared: the table of docs/consistency.md (root)
 	$(GO) test ./test/e2e -run '^(TestModes|TestLogWrittenLate)$$' -count=1 -timeout 30m -v -args -rounds 3 $(ARGS)
 
+package: ## a .deb and an .rpm for amd64 and arm64, into dist/
+	@scripts/package.sh package
+
+release: ## the packages, archives, what is in them (SPDX) and SHA256SUMS, into dist/
+	@scripts/package.sh release
+
+lunch: setup ## in a Debian of its own: install the package, write three lines, take the first snapshot; step by step (root)
+	@$(GO) run ./test/lunch/watch
+
 lint: ## golangci-lint at its pinned version, with the import directions
 	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION) run ./...
 
@@ -56,4 +65,4 @@ fuzz: ## the decoder, for a minute
 	$(GO) test ./messages -run '^$$' -fuzz FuzzDecode -fuzztime 60s
 
 clean: ## what was built
-	rm -rf bin
+	rm -rf bin dist

@@ -9,6 +9,7 @@
 # Where it cannot be had this says so in a line and ends well, as the tests say
 # what they left out; with CI=true in the environment it is an error.
 set -euo pipefail
+. "$(dirname "$0")/mirrors.sh"
 
 cache=${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}
 tree=$(realpath -m "${STILLPOINT_MYSQL_TREE:-${cache:-/var/cache}/stillpoint/mysql}")
@@ -54,17 +55,8 @@ mine() {
 		-o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false "$@"
 }
 
-# mirrors are where this machine gets Debian from, and the one for everybody.
-mirrors() {
-	[ -r /etc/os-release ] && . /etc/os-release
-	if [ "${ID:-}" = debian ]; then
-		apt-get indextargets --no-release-info --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 2>/dev/null |
-			awk -v release="${VERSION_CODENAME:-}" '$2 == release && $3 == "main" { print $1 }'
-	fi
-	echo http://deb.debian.org/debian
-}
 fetch() {
-	for mirror in $(mirrors | sed 's:/*$::' | awk '!seen[$0]++'); do
+	for mirror in $(mirrors); do
 		echo "deb [signed-by=$keyring] $mirror sid main" >"$apt/sources.list"
 		mine update >>"$apt/log" 2>&1 &&
 			mine install -y --download-only mysql-server-core patchelf >>"$apt/log" 2>&1 && return

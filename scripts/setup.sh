@@ -2,7 +2,8 @@
 # Installs from the distribution's packages what the tests, the demo and the
 # benchmark need, where it is missing: a MariaDB server without a service that
 # starts at boot, its client, and xfsprogs. Changes nothing else. With the
-# argument "mysql" Oracle's MySQL as well, which only the tests need (mysql.sh).
+# argument "mysql" also what only the tests need: Oracle's MySQL (mysql.sh), and
+# a Debian to install the packages in (debian.sh, with debootstrap).
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -14,6 +15,7 @@ packages() {
 	have mariadbd && have mariadb-install-db || need+=(mariadb-server-core)
 	have mariadb-binlog && have mariadb || need+=(mariadb-client)
 	have losetup || need+=(mount)
+	[ "${1:-}" != mysql ] || have debootstrap || need+=(debootstrap)
 	[ "${#need[@]}" -eq 0 ] && return
 
 	if [ "$(id -u)" -ne 0 ]; then
@@ -39,11 +41,12 @@ packages() {
 	fi
 }
 
-packages
+packages "$@"
 case ${1:-} in
 mysql)
 	./mysql.sh
 	./mariadb-extras.sh
+	./debian.sh
 	;;
 "") ;;
 *)

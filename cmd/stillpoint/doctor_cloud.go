@@ -114,7 +114,7 @@ func (v *visit) lookAtCaller(ctx context.Context) []doctor.Finding {
 	}
 	caller, err := whoami.AskCaller(ctx, v.aws.cfg)
 	if err != nil {
-		t := trouble(action, "", err)
+		t := awsTrouble(action, "", err)
 		if t.Kind == doctor.NotKnown {
 			return []doctor.Finding{t.Finding()}
 		}
@@ -147,7 +147,7 @@ func (v *visit) lookAtUnverified(ctx context.Context) []doctor.Finding {
 	}
 	found, err := v.aws.ec2.Unverified(ctx)
 	if err != nil {
-		return []doctor.Finding{trouble("ec2:DescribeSnapshots", "*", err).Finding()}
+		return []doctor.Finding{awsTrouble("ec2:DescribeSnapshots", "*", err).Finding()}
 	}
 	sets := make([]doctor.Set, 0, len(found))
 	for _, s := range found {
@@ -171,7 +171,7 @@ func planTrouble(action string, err error) (t *doctor.Trouble, refused string) {
 	if isRefusal(err) && ebs.Code(err) == "" {
 		return nil, err.Error()
 	}
-	found := trouble(action, "*", err)
+	found := awsTrouble(action, "*", err)
 	return &found, ""
 }
 

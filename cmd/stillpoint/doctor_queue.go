@@ -25,7 +25,7 @@ func (v *visit) lookAtQueue(ctx context.Context) []doctor.Finding {
 	q := v.queue()
 	seen, err := q.Look(ctx)
 	if err != nil {
-		return []doctor.Finding{trouble("sqs:GetQueueAttributes", v.file.QueueURL, err).Finding()}
+		return []doctor.Finding{awsTrouble("sqs:GetQueueAttributes", v.file.QueueURL, err).Finding()}
 	}
 	v.aws.queueARN = seen.ARN
 	if seen.Key != "" {
@@ -49,9 +49,9 @@ func (v *visit) lookAtDeadLetters(ctx context.Context, q *queue.Queue, of queue.
 	case errors.Is(err, worker.ErrNoDeadLetterQueue): // queue.redrive says it
 		return nil
 	case err != nil && url == "":
-		return named(trouble("sqs:GetQueueUrl", resource, err).Finding())
+		return named(awsTrouble("sqs:GetQueueUrl", resource, err).Finding())
 	case err != nil:
-		t := trouble("sqs:GetQueueAttributes", resource, err)
+		t := awsTrouble("sqs:GetQueueAttributes", resource, err)
 		if t.Kind == doctor.Denied { // the worker sends there, and does not look
 			return named(t.Minor())
 		}
@@ -75,7 +75,7 @@ func queueSeen(a queue.Attributes) doctor.Queue {
 func (v *visit) lookAtOwner(ctx context.Context) []doctor.Finding {
 	owner, err := v.queue().Owner(ctx)
 	if err != nil {
-		return []doctor.Finding{trouble("sqs:ListQueueTags", v.aws.queueARN, err).Minor()}
+		return []doctor.Finding{awsTrouble("sqs:ListQueueTags", v.aws.queueARN, err).Minor()}
 	}
 	return []doctor.Finding{doctor.JudgeOwner(owner, v.id.InstanceID)}
 }
@@ -100,7 +100,7 @@ func (v *visit) tryQueue(ctx context.Context) []doctor.Finding {
 		if err == nil {
 			err = errors.New("SQS took the handle of no message for a good one: this endpoint cannot be trusted with requests")
 		}
-		not = append(not, trouble(try.action, v.aws.queueARN, err))
+		not = append(not, awsTrouble(try.action, v.aws.queueARN, err))
 	}
 	return doctor.JudgeQueueCalls(taken, not)
 }
@@ -113,7 +113,7 @@ func (v *visit) lookAtTopic(ctx context.Context) []doctor.Finding {
 	v.notAsked = append(v.notAsked, "sns:Publish")
 	seen, err := topic.Look(ctx)
 	if err != nil {
-		t := trouble("sns:GetTopicAttributes", v.file.TopicARN, err)
+		t := awsTrouble("sns:GetTopicAttributes", v.file.TopicARN, err)
 		if t.Kind == doctor.Denied { // the worker publishes there, and does not look
 			return []doctor.Finding{t.Minor()}
 		}

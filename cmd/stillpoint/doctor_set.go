@@ -50,11 +50,11 @@ func (v *visit) lookAtDisks(ctx context.Context, p *config.Plan) []doctor.Findin
 	}
 	states, err := v.aws.ec2.States(ctx, ids(set))
 	if err != nil {
-		return []doctor.Finding{trouble("ec2:DescribeVolumes", "*", err).Finding()}
+		return []doctor.Finding{awsTrouble("ec2:DescribeVolumes", "*", err).Finding()}
 	}
 	open, err := v.aws.ec2.Incomplete(ctx, ids(set))
 	if err != nil {
-		f := trouble("ec2:DescribeSnapshots", "*", err).Finding()
+		f := awsTrouble("ec2:DescribeSnapshots", "*", err).Finding()
 		f.Check = "ec2.pending"
 		return []doctor.Finding{f}
 	}
@@ -80,7 +80,7 @@ func (v *visit) tryCreate(ctx context.Context, p *config.Plan) []doctor.Finding 
 func (v *visit) tryTag(ctx context.Context, p *config.Plan) []doctor.Finding {
 	latest, ok, err := v.aws.ec2.Latest(ctx, p.Name)
 	if err != nil {
-		return []doctor.Finding{trouble("ec2:DescribeSnapshots", "*", err).Finding()}
+		return []doctor.Finding{awsTrouble("ec2:DescribeSnapshots", "*", err).Finding()}
 	}
 	if !ok {
 		const later = "ec2:CreateTags on a snapshot (before the first there is none to ask about)"
@@ -93,7 +93,7 @@ func (v *visit) tryTag(ctx context.Context, p *config.Plan) []doctor.Finding {
 	if p.CopyTags {
 		all, err := v.aws.ec2.VolumeTags(ctx, []string{latest.VolumeID})
 		if err != nil && !isGone(err) { // the volume of an old snapshot may be
-			return []doctor.Finding{trouble("ec2:DescribeVolumes", "*", err).Finding()}
+			return []doctor.Finding{awsTrouble("ec2:DescribeVolumes", "*", err).Finding()}
 		}
 		own = all[latest.VolumeID]
 	}
@@ -105,4 +105,4 @@ func (v *visit) tryTag(ctx context.Context, p *config.Plan) []doctor.Finding {
 	return []doctor.Finding{doctor.JudgeTagging(latest.SnapshotID, t)}
 }
 
-func isGone(err error) bool { return trouble("", "", err).Kind == doctor.Gone }
+func isGone(err error) bool { return awsTrouble("", "", err).Kind == doctor.Gone }

@@ -27,8 +27,8 @@ var troubleKinds = map[string]doctor.TroubleKind{
 	"RequestLimitExceeded": doctor.Throttled, "TooManyRequestsException": doctor.Throttled, "SlowDown": doctor.Throttled, "ServiceUnavailable": doctor.Throttled,
 }
 
-// trouble says what became of a call: err is the SDK's, action IAM's name for what was asked.
-func trouble(action, resource string, err error) doctor.Trouble {
+// awsTrouble says what became of a call: err is the SDK's, action IAM's name for what was asked.
+func awsTrouble(action, resource string, err error) doctor.Trouble {
 	t := doctor.Trouble{Action: action, Resource: resource, Kind: doctor.Silent, Text: innermost(err)}
 	var api smithy.APIError
 	if !errors.As(err, &api) || api.ErrorCode() == "UnknownError" { // what answers without a code is not AWS

@@ -77,8 +77,8 @@ func askReady(ctx context.Context, addr string, w *doctor.Working) error {
 }
 
 // lookAtJournal reads the journal beside whoever writes it.
-func (v *visit) lookAtJournal() (journal.Seen, error) {
-	return journal.Look(v.file.StateDir, v.plans())
+func (v *visit) lookAtJournal() (journal.Summary, error) {
+	return journal.Summarize(v.file.StateDir, v.plans())
 }
 
 func (v *visit) lookAtOutbox(context.Context) []doctor.Finding {

@@ -119,17 +119,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 			}
 		}
 	}()
-	parser, err := kong.New(&cli,
-		kong.Name("stillpoint"),
-		kong.Description("Consistent EBS snapshots of the MySQL or MariaDB on this instance: on request from an SQS queue, with the result on SNS."),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { panic(exited(code)) }), //nolint:forbidigo // recovered above
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Vars{"configPath": config.DefaultPath, "runtimeDir": defaultRuntimeDir},
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-	)
+	parser, err := newParser(&cli, kong.Writers(stdout, stderr), kong.BindTo(ctx, (*context.Context)(nil)))
 	if err != nil {
 		return err
+	}
+	if len(args) > 0 && args[0] == completeWord {
+		return complete(stdout, parser.Model, args[1:])
 	}
 	k, err := parser.Parse(args)
 	if err != nil {
@@ -137,4 +132,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	cli.out, cli.err = stdout, stderr
 	return k.Run(ctx, &cli.globals)
+}
+
+// newParser makes what reads the arguments into cli.
+func newParser(cli *commands, more ...kong.Option) (*kong.Kong, error) {
+	return kong.New(cli, append([]kong.Option{
+		kong.Name("stillpoint"),
+		kong.Description("Consistent EBS snapshots of the MySQL or MariaDB on this instance: on request from an SQS queue, with the result on SNS."),
+		kong.Exit(func(code int) { panic(exited(code)) }), //nolint:forbidigo // recovered by run
+		kong.Vars{"configPath": config.DefaultPath, "runtimeDir": defaultRuntimeDir},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	}, more...)...)
 }

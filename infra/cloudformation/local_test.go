@@ -231,6 +231,9 @@ func TestOutputs(t *testing.T) {
 			t.Errorf("got %+v", f)
 		}
 	})
+	if got := l.instance.Outputs["Next4SeeWhetherAllIsWell"]; got != "sudo stillpoint doctor" { // test/doctor runs it on these stacks
+		t.Errorf("the doctor is called by %q", got)
+	}
 	if _, err := exec.LookPath("aws"); err != nil {
 		t.Skip("there is no aws command on this machine: the commands that the stacks print are not tried")
 	}

@@ -194,7 +194,7 @@ func TestKill(t *testing.T) {
 		t.Run("another statement", func(t *testing.T) {
 			const next = "UPDATE t.many SET v = v + SLEEP(60)"
 			root := srv.Root(t)
-			h := srv.hold(t, "User sleep", longUpdate)
+			h := srv.hold(t, "User sleep", "SELECT SLEEP(60) FROM t.a FOR UPDATE") // which is ended whatever it has changed
 			switched := false
 			s := connect(t, func(c *Config) {
 				c.KillAfter = 700 * time.Millisecond // which the next one does not reach

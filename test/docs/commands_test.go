@@ -14,8 +14,8 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// runnable are the documents whose commands are run. docs/local-aws.md is about a server at a terminal and is read by localstack's own
-// tests; docs/database-user.md has its own test in internal/mysql, infra/cloudformation/README.md one against moto.
+// runnable are the documents whose commands are run. docs/local-aws.md is about a server at a terminal of its own and is not run;
+// docs/database-user.md has its own test in internal/mysql, infra/cloudformation/README.md one against moto.
 var runnable = []string{"README.md", "docs/guide.md", "docs/runbook.md", "docs/perl.md", "docs/security.md", "CONTRIBUTING.md"}
 
 // A reader of the README gets from nothing to a request that succeeds.

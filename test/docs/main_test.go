@@ -52,7 +52,7 @@ func playStandIn(at string) int {
 	defer func() { _ = c.Close() }()
 	args := append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...)
 	var r reply
-	if err := json.NewEncoder(c).Encode(call{args}); err == nil {
+	if err = json.NewEncoder(c).Encode(call{args}); err == nil {
 		err = json.NewDecoder(c).Decode(&r)
 	}
 	if err != nil {

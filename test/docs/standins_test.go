@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -75,6 +76,15 @@ func standInSystem(s *stage, args []string) (string, error) {
 		if err == nil {
 			s.worker, err = s.StartWorker(s.ctx)
 		}
+		for err == nil && !s.listens() { // systemctl waits for Type=notify
+			select {
+			case <-s.ctx.Done():
+				err = s.ctx.Err()
+			case <-s.worker.Exited():
+				err = errors.New("the worker ended:\n" + s.worker.Log())
+			case <-tick():
+			}
+		}
 		return "", err
 	case "disable --now", "stop":
 		return "", stop()
@@ -91,6 +101,15 @@ func standInSystem(s *stage, args []string) (string, error) {
 	default:
 		return "", fmt.Errorf("systemctl %s is not known here", verb)
 	}
+}
+
+// listens says whether the worker answers on its http_addr.
+func (s *stage) listens() bool {
+	c, err := net.Dial("tcp", s.http)
+	if err == nil {
+		_ = c.Close()
+	}
+	return err == nil
 }
 
 func standInJournal(s *stage, args []string) (string, error) {
@@ -202,7 +221,7 @@ func standInGo(s *stage, args []string) (string, error) {
 		list = args
 	case args[0] == "test" && args[1] == "-race" && strings.HasPrefix(args[2], "./"):
 		if list = []string{"list", args[2]}; len(args) > 4 && args[3] == "-run" {
-			found, err := exec.CommandContext(s.ctx, "grep", "-rqE", "^func "+args[4]+`\(`, filepath.Join(root, args[2])).CombinedOutput()
+			found, err := exec.CommandContext(s.ctx, "grep", "-rqE", "^func "+args[4], filepath.Join(root, args[2])).CombinedOutput()
 			if err != nil {
 				return string(found), fmt.Errorf("%s has no test %s", args[2], args[4])
 			}

@@ -13,10 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Seen is what Look finds.
-type Seen struct {
-	// Owner is the instance that the directory is bound to; "": none yet.
-	Owner string
+// Summary is what Summarize finds.
+type Summary struct {
 	// Requests is how many requests are on record.
 	Requests int
 	// Outbox is how many results wait to be published, Oldest since when.
@@ -26,17 +24,12 @@ type Seen struct {
 	LastSuccess map[string]time.Time
 }
 
-// Look reads what the journal in dir says, beside a worker that writes it: nothing
+// Summarize reads what the journal in dir says, beside a worker that writes it: nothing
 // is locked, created, repaired or set aside. A directory that is not there is an
 // empty journal. The error is about what cannot be read or understood.
-func Look(dir string, plans []string) (Seen, error) {
-	seen := Seen{LastSuccess: map[string]time.Time{}}
+func Summarize(dir string, plans []string) (Summary, error) {
+	seen := Summary{LastSuccess: map[string]time.Time{}}
 	j := &Journal{dir: dir}
-	var b binding
-	if err := peek(filepath.Join(dir, instanceFile), &b); ignoreMissing(err) != nil {
-		return seen, err
-	}
-	seen.Owner = b.InstanceID
 	for folder, each := range map[string]func(name string){
 		requestsDir: func(string) { seen.Requests++ },
 		outboxDir: func(name string) {
@@ -57,23 +50,24 @@ func Look(dir string, plans []string) (Seen, error) {
 	}
 	for _, plan := range plans {
 		var s success
-		if err := peek(j.planPath(plan), &s); errors.Is(err, fs.ErrNotExist) {
-			continue
-		} else if err != nil {
+		switch err := peek(j.planPath(plan), &s); {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
 			return seen, err
+		default:
+			seen.LastSuccess[plan] = s.At
 		}
-		seen.LastSuccess[plan] = s.At
 	}
 	return seen, nil
 }
 
-// peek is read, and leaves what it cannot understand where it is.
+// peek is read for who only looks: what cannot be understood stays where it is.
 func peek(path string, v any) error {
 	data, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("cannot look at the journal: %w", err)
+	if err == nil {
+		err = decode(data, v)
 	}
-	if err := decode(data, v); err != nil {
+	if err != nil {
 		return fmt.Errorf("cannot understand %s: %w", path, err)
 	}
 	return nil

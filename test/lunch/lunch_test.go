@@ -1,0 +1,72 @@
+package lunch
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"stillpoint/messages"
+	"stillpoint/test/guest"
+	"stillpoint/test/rig"
+)
+
+// needs leaves a test out where this machine cannot do it; with CI=true that is an error.
+func needs(t *testing.T) {
+	t.Helper()
+	missing := rig.Missing()
+	if lacks := guest.Missing(); lacks != "" {
+		missing = append(missing, lacks)
+	}
+	if len(missing) == 0 {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("this machine lacks %s", strings.Join(missing, ", "))
+	}
+	t.Skipf("this machine lacks %s", strings.Join(missing, ", "))
+}
+
+// Installed before lunch: the package, three lines, and the first snapshot.
+func TestLunch(t *testing.T) {
+	needs(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	deb, err := Package(ctx, t.TempDir(), "v0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := Set(ctx, Config{Deb: deb, Say: func(step, command, said string) { t.Logf("%s\n# %s\n%s", step, command, said) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+		if left, err := rig.LeftUnder(h.Scene.Dir); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v %v", left, err)
+		}
+	}()
+	if n := strings.Count(h.Lines(), "\n"); n != 3 {
+		t.Fatalf("the file has %d lines", n)
+	}
+	r, err := h.Run(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := r.First.Result; f.Status != messages.Succeeded || f.Consistency != messages.ConsistencyApplication || len(f.Snapshots) != 1 {
+		t.Fatalf("got %s/%s/%s: %s\nwarnings: %v", f.Status, f.Reason, f.Consistency, f.Message, f.Warnings)
+	}
+	if !r.Doctor {
+		t.Log("this build has no doctor yet: left out")
+	}
+	t.Logf("installed, configured with three lines, first snapshot done: %s\n%s", r.Took.Round(100*time.Millisecond), r.First.Subject)
+	for _, name := range []string{"worker.lock", "run.lock"} {
+		if _, err := os.Stat(h.Guest.Path(filepath.Join("/run/stillpoint", name))); err != nil {
+			t.Error(err)
+		}
+	}
+}
