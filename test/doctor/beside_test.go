@@ -213,13 +213,14 @@ func (h *hostStage) frozenByUs(t *testing.T) {
 
 // What a worker and a guardian that were killed inside the window have left is found, and told by what ends it.
 func TestLeftFrozen(t *testing.T) {
-	h := hostStageOf(t, scene.Config{})
+	h := hostStageOf(t, scene.Config{PlanYAML: "snapshot_timeout: 30s\nmax_hold: 60s"})
 	h.work()
-	h.AWS.SetFaults(localstack.Fault{Operation: "ec2:CreateSnapshots", Latency: 8 * time.Second})
+	h.AWS.SetFaults(localstack.Fault{Operation: "ec2:CreateSnapshots", Latency: 14 * time.Second})
 	if _, err := h.Send(h.ctx, `{"plan":"nightly","requestId":"both"}`); err != nil {
 		t.Fatal(err)
 	}
 	h.frozenByUs(t)
+	h.AWS.SetFaults() // the doctor asks by a dry run of the same call
 	l, err := freeze.Look(h.RuntimeDir)
 	if err != nil || l.Worker != h.worker.PID() || l.Guardian == 0 || len(l.Frozen) != 1 {
 		t.Fatalf("%+v, %v", l, err)
