@@ -8,6 +8,7 @@ package docs
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -52,10 +53,7 @@ func playStandIn(at string) int {
 	defer func() { _ = c.Close() }()
 	args := append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...)
 	var r reply
-	if err = json.NewEncoder(c).Encode(call{args}); err == nil {
-		err = json.NewDecoder(c).Decode(&r)
-	}
-	if err != nil {
+	if err := errors.Join(json.NewEncoder(c).Encode(call{args}), json.NewDecoder(c).Decode(&r)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 125
 	}

@@ -45,7 +45,7 @@ type stage struct {
 }
 
 // plain are the programs that the documents may run as they are.
-var plain = strings.Fields("sh cat ls sed grep mkdir mount umount df python3 head fsfreeze")
+var plain = strings.Fields("sh cat ls sed grep mkdir df python3 head fsfreeze")
 
 // set sets the stage.
 func set(t *testing.T) *stage {

@@ -455,12 +455,6 @@ func onlyMine(r judged.Report) judged.Report {
 	return r
 }
 
-// notMine leaves the others.
-func notMine(r judged.Report) judged.Report {
-	r.Findings = slices.DeleteFunc(slices.Clone(r.Findings), mine)
-	return r
-}
-
 // cut leaves a line out.
 func cut(r judged.Report, name string) judged.Report {
 	r.Findings = slices.DeleteFunc(slices.Clone(r.Findings), func(f judged.Finding) bool { return key(f) == name })
