@@ -99,6 +99,17 @@ func Start(tb testing.TB, of string, args ...string) *Server {
 	tb.Cleanup(func() { s.Signal(syscall.SIGKILL); <-s.Exited })
 	root := s.Launch(tb)
 	defer root.Drop()
+	if slices.Contains(args, "--wsrep-on=ON") { // it answers before it takes statements
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			ready, err := root.Query(tb.Context(), "SHOW GLOBAL STATUS LIKE 'wsrep_ready'")
+			if err == nil && len(ready) == 1 && ready[0]["value"] == "ON" {
+				break
+			}
+			if time.Now().After(end) {
+				tb.Fatalf("the node is not ready: %v %v", ready, err)
+			}
+		}
+	}
 	rows, err := root.Query(context.Background(), "SELECT VERSION() AS version, @@version_comment AS comment, @@performance_schema AS perf")
 	if err != nil || len(rows) != 1 {
 		tb.Fatal(rows, err)
