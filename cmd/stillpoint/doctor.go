@@ -38,7 +38,7 @@ func (c doctorCommand) Run(ctx context.Context, g *globals) error {
 		_, _ = fmt.Fprint(g.err, "\r\x1b[K")
 	}
 	report.InstanceID, report.Region, report.NotAsked = v.id.InstanceID, v.id.Region, v.notAsked
-	report.OK = report.Count(doctor.Fail) == 0
+	report.OK = report.Count(doctor.Fail) == 0 && ctx.Err() == nil
 	if err := c.print(g, report, tty); err != nil {
 		return err
 	}

@@ -185,6 +185,8 @@ func (v *visit) lookAtLocation(ctx context.Context, s *server, p *config.Plan) [
 		said = append(said, r.Error())
 	}
 	switch {
+	case len(said) > 0 && v.notAttached != nil && len(p.Volumes) > 0: // what lies on those cannot be told
+		return []doctor.Finding{doctor.Unchecked("whether the set holds the server's files: EC2 did not say which volumes this instance has", "see volumes.set")}
 	case len(said) > 0:
 		return []doctor.Finding{doctor.Bad(strings.Join(said, "; "), "let the plan name every file system of this server, and of no other")}
 	case len(verdict.Warnings) > 0:

@@ -21,10 +21,13 @@ func (v *visit) lookAtFile(context.Context) []doctor.Finding {
 	f, err := config.Load(v.path)
 	if err != nil {
 		fix := "correct the file"
-		if errors.Is(err, os.ErrNotExist) {
+		switch {
+		case errors.Is(err, os.ErrNotExist):
 			fix = "write one: infra/stillpoint.yaml is a sample, and the stack of instance.yaml prints one; or name it by --config"
+		case errors.Is(err, os.ErrPermission):
+			fix = doctor.AsRoot
 		}
-		return []doctor.Finding{doctor.Bad(strings.ReplaceAll(err.Error(), "\n", "; "), fix)}
+		return []doctor.Finding{doctor.Bad(err.Error(), fix)} // not unchecked: nothing at all can be looked at without it
 	}
 	names := strings.Join(slices.Sorted(maps.Keys(f.Plans)), ", ")
 	if v.only != "" && f.Plans[v.only] == nil {

@@ -153,7 +153,7 @@ func lookAtHook(h *hook.Command) []doctor.Finding {
 		if os.Geteuid() != 0 && errors.Is(err, fs.ErrPermission) {
 			return looked(err, doctor.AsRoot)
 		}
-		return []doctor.Finding{doctor.Bad(strings.ReplaceAll(err.Error(), "\n", "; ")+"; whoever may write there decides what runs as root", "put the program where only root may write, such as /usr/local/sbin")}
+		return []doctor.Finding{doctor.Bad(err.Error()+"; whoever may write there decides what runs as root", "put the program where only root may write, such as /usr/local/sbin")}
 	}
 	return []doctor.Finding{doctor.Good(h.Argv[0] + " is root's, and so is every directory on the way to it")}
 }

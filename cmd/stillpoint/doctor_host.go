@@ -155,7 +155,7 @@ const unitName = "stillpoint.service"
 
 // lookAtUnit asks systemd, where that is what runs this host, for the worker's unit.
 func (v *visit) lookAtUnit(ctx context.Context) []doctor.Finding {
-	if _, err := os.Stat("/run/systemd/system"); err != nil { // sd_booted(3)
+	if _, err := os.Stat("/run/systemd/system"); err != nil || v.file.QueueURL == "" { // sd_booted(3); or no worker is wanted
 		return nil
 	}
 	out, err := exec.CommandContext(ctx, "systemctl", "show", unitName,
@@ -171,5 +171,7 @@ func (v *visit) lookAtUnit(ctx context.Context) []doctor.Finding {
 		return nil
 	}
 	window, _ := longestWindow(v.file)
-	return []doctor.Finding{doctor.JudgeUnit(u, doctor.UnitFor{Stop: stopBudget(v.file), Window: window})}
+	return []doctor.Finding{doctor.JudgeUnit(u, doctor.UnitFor{
+		Stop: stopBudget(v.file), Window: window, Freezes: v.planned(freezes), Locates: v.planned(locates),
+	})}
 }

@@ -23,16 +23,15 @@ func (v *visit) lookAtWorker(ctx context.Context) []doctor.Finding {
 	}
 	var w doctor.Working
 	holder, held, err := journal.HeldBy(filepath.Join(v.file.RuntimeDir, "worker.lock"))
+	if held {
+		w.PID, w.Since = max(holder.PID, 1), holder.Since
+	}
 	switch {
 	case err != nil:
 		w.Err = err.Error()
 	case held && v.file.HTTPAddr != "":
-		w.PID, w.Asked = max(holder.PID, 1), true
-		if err := askReady(ctx, v.file.HTTPAddr, &w); err != nil {
-			w.AskErr = err.Error()
-		}
-	case held:
-		w.PID = max(holder.PID, 1)
+		w.Asked = true
+		w.AskErr = text(askReady(ctx, v.file.HTTPAddr, &w))
 	}
 	if !w.LastPoll.IsZero() { // it receives, by the same role
 		v.notAsked = slices.DeleteFunc(v.notAsked, func(s string) bool { return s == "sqs:ReceiveMessage" })

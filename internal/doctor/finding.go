@@ -57,7 +57,7 @@ type Report struct {
 	Agent         messages.Agent `json:"agent"`
 	InstanceID    string         `json:"instanceId,omitempty"`
 	Region        string         `json:"region,omitempty"`
-	// OK is true where nothing failed.
+	// OK is true where nothing failed, and nobody interrupted.
 	OK       bool      `json:"ok"`
 	Findings []Finding `json:"findings"`
 	// NotAsked names what is allowed or not, and cannot be asked without doing it:

@@ -136,7 +136,7 @@ const (
 )
 
 func TestUnit(t *testing.T) {
-	bounds := doctor.UnitFor{Stop: 2 * time.Minute, Window: 45 * time.Second}
+	bounds := doctor.UnitFor{Stop: 2 * time.Minute, Window: 45 * time.Second, Freezes: true, Locates: true}
 	unit := func(replace ...string) []doctor.Finding {
 		u, ok, err := doctor.ParseUnit("stillpoint.service", strings.NewReplacer(replace...).Replace(unitWell))
 		if err != nil || !ok {
@@ -151,6 +151,11 @@ func TestUnit(t *testing.T) {
 		{"a watchdog that is too short", unit("WatchdogUSec=1min 30s", "WatchdogUSec=45s"), []string{"FAIL WatchdogSec=75"}},
 		{"no thaw", unit("stillpoint thaw", "true"), []string{"warn ExecStopPost=stillpoint thaw"}},
 		{"no right to freeze", unit(" cap_sys_admin", ""), []string{"FAIL add CAP_SYS_ADMIN"}},
+	})
+	bounds.Locates = false
+	judge(t, []row{
+		{"no right that no plan needs", unit(" cap_sys_ptrace", "", " cap_dac_read_search", ""), []string{"ok"}},
+		{"no right to freeze, nothing to locate", unit(" cap_sys_admin", ""), []string{"FAIL add CAP_SYS_ADMIN"}},
 	})
 	if _, ok, err := doctor.ParseUnit("x", unitNone); ok || err != nil {
 		t.Errorf("a unit that is not there: %v %v", ok, err)

@@ -210,6 +210,8 @@ func TestJudgeWorking(t *testing.T) {
 		"without HTTP": {Working{PID: 7}, line{OK, true, "process 7"}, nil},
 		"mute":         {Working{PID: 7, Asked: true, AskErr: "connection refused"}, line{OK, true, ""}, &line{Warn, true, "refused"}},
 		"stuck":        {Working{PID: 7, Asked: true, Why: []string{"the queue has not answered"}}, line{OK, true, ""}, &line{Fail, true, "the queue has not answered"}},
+		"just started": {Working{PID: 7, Asked: true, Since: now.Add(-5 * time.Second), Why: []string{"the queue has not answered a poll yet"}}, line{OK, true, ""}, &line{Warn, true, "again in half a minute"}},
+		"stuck long":   {Working{PID: 7, Asked: true, Since: now.Add(-5 * time.Minute), Why: []string{"the queue has not answered"}}, line{OK, true, ""}, &line{Fail, true, "see its log"}},
 		"well":         {Working{PID: 7, Asked: true, LastPoll: now.Add(-3 * time.Second)}, line{OK, true, ""}, &line{OK, true, "3s ago"}},
 	} {
 		found := JudgeWorking(tc.w, now)

@@ -48,6 +48,7 @@ func Run(ctx context.Context, checks []Check, begun func(Check)) []Finding {
 				f.Check = c.Name
 			}
 			f.Plan = c.Plan
+			f.Message = strings.ReplaceAll(f.Message, "\n", "; ") // errors that were joined
 			if f.Status == OK && !f.Checked { // whoever made it by hand: never ok about what was not looked at
 				f.Status = Warn
 			}
@@ -78,6 +79,10 @@ func (c Check) make(ctx context.Context, missing map[[2]string]bool) []Finding {
 	if within == 0 {
 		within = DefaultWithin
 	}
+	if ctx.Err() != nil {
+		return interrupted()
+	}
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	done := make(chan []Finding, 1)
@@ -87,10 +92,18 @@ func (c Check) make(ctx context.Context, missing map[[2]string]bool) []Finding {
 	defer late.Stop()
 	select {
 	case found := <-done:
+		if whole.Err() != nil { // what it says may be no more than that
+			return interrupted()
+		}
 		return found
 	case <-late.C:
 		f := Bad(fmt.Sprintf("no answer within %v", within), "see what it waits for: a frozen disk, a server that hangs, a firewall that drops")
 		f.Checked = false
 		return []Finding{f}
 	}
+}
+
+// interrupted is of a check that was not made, or not to its end.
+func interrupted() []Finding {
+	return []Finding{Unchecked("interrupted", "run the doctor again")}
 }

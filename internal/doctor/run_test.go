@@ -2,6 +2,7 @@ package doctor_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -78,6 +79,41 @@ func TestNeverOKUnlessChecked(t *testing.T) {
 	}}}, nil)
 	if found[0].Status != doctor.Warn {
 		t.Errorf("%+v", found[0])
+	}
+}
+
+// Who interrupts the doctor is not told that something is broken, nor kept waiting.
+func TestInterrupted(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	found := doctor.Run(ctx, []doctor.Check{
+		{Name: "server", Look: func(ctx context.Context) []doctor.Finding {
+			interrupt()
+			<-ctx.Done()
+			return []doctor.Finding{doctor.Bad(ctx.Err().Error(), "start it")}
+		}},
+		{Name: "next", Look: func(context.Context) []doctor.Finding {
+			t.Error("it goes on looking")
+			return nil
+		}},
+	}, nil)
+	for _, f := range found {
+		if f.Status != doctor.Warn || f.Checked {
+			t.Errorf("%+v", f)
+		}
+	}
+	if len(found) != 2 {
+		t.Errorf("%d findings", len(found))
+	}
+}
+
+// A finding is one line, whatever errors were joined in it.
+func TestOneLine(t *testing.T) {
+	found := doctor.Run(t.Context(), []doctor.Check{{Name: "x", Look: func(context.Context) []doctor.Finding {
+		return []doctor.Finding{doctor.Bad(errors.Join(errors.New("a"), errors.New("b")).Error(), "mend both")}
+	}}}, nil)
+	if found[0].Message != "a; b" {
+		t.Errorf("%q", found[0].Message)
 	}
 }
 

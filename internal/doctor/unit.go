@@ -18,9 +18,25 @@ type Unit struct {
 	Capabilities []string
 }
 
-// UnitFor are the bounds that go with the file: how long a stop may take at
-// the least, and how long writes may be blocked, from the request for the lock on.
-type UnitFor struct{ Stop, Window time.Duration }
+// UnitFor is what the file wants of the unit.
+type UnitFor struct {
+	// Stop is how long a stop may take at the least, Window how long writes may be
+	// blocked, from the request for the lock on.
+	Stop, Window time.Duration
+	// Freezes and Locates are those of Rights.
+	Freezes, Locates bool
+}
+
+// capabilities are those without which the worker cannot do it.
+func (f UnitFor) capabilities() (names []string) {
+	if f.Freezes {
+		names = append(names, CapFreeze)
+	}
+	if f.Locates {
+		names = append(names, CapTrace, CapRead)
+	}
+	return names
+}
 
 // JudgeUnit judges it.
 func JudgeUnit(u Unit, f UnitFor) Finding {
@@ -38,7 +54,7 @@ func JudgeUnit(u Unit, f UnitFor) Finding {
 		fixes = append(fixes, "ExecStopPost=stillpoint thaw --wait 60s")
 	}
 	if u.Capabilities != nil {
-		for _, name := range []string{CapFreeze, CapTrace, CapRead} {
+		for _, name := range f.capabilities() {
 			if !slices.Contains(u.Capabilities, name) {
 				grave = append(grave, "CapabilityBoundingSet takes away "+name+" ("+capabilityFor[name]+")")
 				fixes = append(fixes, "add "+name+" to CapabilityBoundingSet")

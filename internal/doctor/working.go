@@ -10,6 +10,8 @@ import (
 type Working struct {
 	// PID is the process that holds the worker's lock; 0: nobody does.
 	PID int
+	// Since is when it began; zero: not known.
+	Since time.Time
 	// Err is why that cannot be seen; "": it can.
 	Err string
 	// Asked says that it was asked by HTTP how it is; AskErr why it did not answer.
@@ -20,6 +22,10 @@ type Working struct {
 	// LastPoll is when SQS last answered it; zero: not known.
 	LastPoll time.Time
 }
+
+// firstPoll is how long a worker may take to its first answer of SQS's, which
+// waits up to 20 s for a request.
+const firstPoll = 30 * time.Second
 
 // JudgeWorking judges it at a time.
 func JudgeWorking(w Working, now time.Time) []Finding {
@@ -34,6 +40,9 @@ func JudgeWorking(w Working, now time.Time) []Finding {
 	case !w.Asked: // http_addr is off: there is nobody to ask
 	case w.AskErr != "":
 		all = append(all, named("worker.ready", Poor("the worker does not say how it is: "+w.AskErr, "see its log; was http_addr changed since it was started?")))
+	case len(w.Why) > 0 && now.Sub(w.Since) < firstPoll:
+		all = append(all, named("worker.ready", Poor(fmt.Sprintf("it was started %s ago, and is not at work yet: %s", now.Sub(w.Since).Round(time.Second), strings.Join(w.Why, "; ")),
+			"run the doctor again in half a minute")))
 	case len(w.Why) > 0:
 		all = append(all, named("worker.ready", Bad("the worker does not work: "+strings.Join(w.Why, "; "), "see its log")))
 	case w.LastPoll.IsZero():

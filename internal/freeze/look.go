@@ -72,6 +72,19 @@ func Look(dir string) (Leftover, error) {
 	return l, nil
 }
 
+// FrozenBy is the living worker which has the file system at a mount point frozen, by
+// the record of a runtime directory; 0: nobody of ours.
+func FrozenBy(dir, mount string) (worker int) {
+	l, err := Look(dir)
+	if err != nil || l.Worker == 0 {
+		return 0
+	}
+	if on, err := On(l.Frozen, mount); err != nil || on == "" {
+		return 0
+	}
+	return l.Worker
+}
+
 // On says on the file system of which of the mount points a path lies, itself or
 // through a loop device or an overlay; "" where on none. A path that is not there
 // counts as its nearest parent.

@@ -83,7 +83,7 @@ func TestLookAndWrites(t *testing.T) {
 			}
 
 			c := startCrew(t, dir, 20*time.Second, "", d)
-			if l, err := Look(dir); err != nil || !l.Found || l.Worker != c.Process.Pid || l.Guardian == 0 || len(l.Frozen) != 0 {
+			if l, err := Look(dir); err != nil || !l.Found || l.Worker != c.Process.Pid || l.Guardian == 0 || len(l.Frozen) != 0 || FrozenBy(dir, d.path) != 0 {
 				t.Errorf("armed: %+v, %v", l, err)
 			}
 			c.goOn(t)
@@ -91,6 +91,9 @@ func TestLookAndWrites(t *testing.T) {
 			l, err := Look(dir)
 			if err != nil || l.Worker != c.Process.Pid || len(l.Frozen) != 1 || l.Frozen[0] != d.path {
 				t.Errorf("frozen: %+v, %v", l, err)
+			}
+			if by, other := FrozenBy(dir, d.path), FrozenBy(dir, t.TempDir()); by != c.Process.Pid || other != 0 {
+				t.Errorf("frozen by %d, and what the run does not freeze by %d", by, other)
 			}
 			if on, err := On([]string{"/", d.path}, filepath.Join(d.path, "a/b")); err != nil || on != d.path {
 				t.Errorf("a path on it is on %q, %v", on, err)

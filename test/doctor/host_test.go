@@ -19,6 +19,7 @@ import (
 	judged "stillpoint/internal/doctor"
 	"stillpoint/internal/freeze"
 	"stillpoint/internal/journal"
+	"stillpoint/localstack"
 	"stillpoint/test/rig"
 	"stillpoint/test/scene"
 )
@@ -273,6 +274,17 @@ func hostCases() []hostCase {
 		{"a volume that is not attached", text(func(t *testing.T, h *hostStage) string {
 			return h.edit(t, "volumes: [", "volumes: [vol-0123456789abcdef0, ")
 		}), wants{"nightly: volumes.set": "FAIL is not attached to this instance", "nightly: volumes.others": needs}},
+		{"volumes that EC2 does not tell", text(func(t *testing.T, h *hostStage) string {
+			h.faults(t, localstack.Fault{Operation: "ec2:DescribeInstances", Code: "UnauthorizedOperation", Status: 403})
+			return h.healthy // whose mount points lead to the disks all the same
+		}), wants{"nightly: volumes.set": "unchecked mend the access to EC2", "nightly: volumes.others": needs}},
+		{"volumes that EC2 does not tell, and no mount point", text(func(t *testing.T, h *hostStage) string {
+			h.faults(t, localstack.Fault{Operation: "ec2:DescribeInstances", Code: "UnauthorizedOperation", Status: 403})
+			return h.edit(t, "freeze: ["+h.data+"]", "freeze: []")
+		}), wants{
+			"nightly: volumes.set": "unchecked mend the access to EC2", "nightly: database.location": "unchecked volumes.set", "nightly: volumes.others": "gone", "host.rights": "gone", "nightly: freeze.*": "gone",
+			"nightly: database.consistency": "warn", "nightly: database.binlog": "warn sync_binlog",
+		}},
 		{"frozen by somebody", text(func(t *testing.T, h *hostStage) string {
 			frozen(t, h.data)
 			return h.healthy

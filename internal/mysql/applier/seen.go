@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,39 +27,52 @@ type Seen struct {
 
 // Look reads the note. It takes no lock and starts nothing.
 func Look(dir string) (Seen, error) {
-	var a Seen
-	path := filepath.Join(dir, NoteName)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return a, nil
+	n := &note{path: filepath.Join(dir, NoteName)}
+	var err error
+	n.file, err = os.Open(n.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Seen{}, nil
+	case err != nil:
+		return Seen{}, fmt.Errorf("cannot read %s: %w", n.path, err)
 	}
-	var owed owedStart
+	defer func() { _ = n.file.Close() }()
+	a, err := n.look()
+	if !n.named() { // removed since it was opened: nothing is owed any more
+		return Seen{}, nil
+	}
+	return a, err
+}
+
+// look reads the note that is open.
+func (n *note) look() (a Seen, err error) {
+	text, err := io.ReadAll(n.file)
 	if err == nil {
-		err = json.Unmarshal(text, &owed)
+		err = json.Unmarshal(text, &n.owed)
 	}
 	if err != nil {
-		return a, fmt.Errorf("cannot read %s: %w", path, err)
+		return a, fmt.Errorf("cannot read %s: %w", n.path, err)
 	}
 	boot, _, err := now()
 	if err != nil {
 		return a, err
 	}
-	locked, err := isLocked(path)
+	locked, err := isLocked(n.file)
 	if err != nil {
 		return a, err
 	}
-	return Seen{Found: true, Living: locked, PID: owed.PID, Channels: owed.Channels, EarlierBoot: owed.BootID != boot}, nil
+	return Seen{Found: true, Living: locked, PID: n.owed.PID, Channels: n.owed.Channels, EarlierBoot: n.owed.BootID != boot}, nil
 }
 
 // isLocked asks the kernel's list (proc(5), locks) whether somebody has the flock of a file.
-func isLocked(path string) (bool, error) {
-	info, err := os.Stat(path)
+func isLocked(of *os.File) (bool, error) {
+	info, err := of.Stat()
 	if err != nil {
 		return false, err
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return false, fmt.Errorf("cannot look at %s", path)
+		return false, fmt.Errorf("cannot look at %s", of.Name())
 	}
 	f, err := os.Open("/proc/locks")
 	if err != nil {

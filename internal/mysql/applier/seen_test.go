@@ -38,6 +38,14 @@ func TestLook(t *testing.T) {
 	if a, err := Look(dir); err != nil || !a.Living {
 		t.Errorf("of the living: %+v, %v", a, err)
 	}
+	// A run that ends while it is looked at leaves nothing of a dead one.
+	n := &note{file: f, path: path}
+	if err := n.remove(); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := Look(dir); err != nil || a.Found {
+		t.Errorf("removed: %+v, %v", a, err)
+	}
 	if err := os.WriteFile(path, []byte(strings.ReplaceAll(text, boot, "another")), 0o600); err != nil {
 		t.Fatal(err)
 	}
