@@ -20,11 +20,14 @@ import (
 func (v *visit) lookAtFile(context.Context) []doctor.Finding {
 	f, err := config.Load(v.path)
 	if err != nil {
-		fix := "correct the file"
-		if errors.Is(err, os.ErrNotExist) {
-			fix = "write one: infra/stillpoint.yaml is a sample, and the stack of instance.yaml prints one; or name it by --config"
+		said := doctor.Bad(err.Error(), "correct the file")
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			said.Fix = "write one: man stillpoint.yaml, a sample with every key is /usr/share/doc/stillpoint/stillpoint.yaml, and the stack of instance.yaml prints one; or name it by --config"
+		case errors.Is(err, os.ErrPermission):
+			said.Checked, said.Fix = false, doctor.AsRoot
 		}
-		return []doctor.Finding{doctor.Bad(strings.ReplaceAll(err.Error(), "\n", "; "), fix)}
+		return []doctor.Finding{said}
 	}
 	names := strings.Join(slices.Sorted(maps.Keys(f.Plans)), ", ")
 	if v.only != "" && f.Plans[v.only] == nil {
