@@ -9,7 +9,7 @@ LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION))
 .PHONY: help build demo picture test torture faults soak blocking consistency lint bench fuzz setup packages package release lunch clean
 
 help: ## what there is to make
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 build: ## the two programs, into bin/
 	@mkdir -p bin
@@ -56,6 +56,7 @@ release: ## the packages, archives, what is in them (SPDX) and SHA256SUMS, into 
 	@scripts/package.sh release
 
 lunch: setup ## in a Debian of its own: install the package, write three lines, take the first snapshot; step by step (root)
+	@echo "building (the first time takes a minute or two)"
 	@$(GO) run ./test/lunch/watch
 
 lint: ## golangci-lint at its pinned version, with the import directions

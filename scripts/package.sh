@@ -78,4 +78,7 @@ for PACKAGE_ARCH in ${ARCHES:-amd64 arm64}; do
 		gzip -n >"$dist/${STAGE##*/}.tar.gz"
 	cp "$work/sbom" "$dist/${STAGE##*/}.spdx.json"
 done
+for made in "$dist"/stillpoint*"$PACKAGE_VERSION"*.{deb,rpm}; do
+	[ ! -e "$made" ] || echo "package: $made"
+done
 [ "$what" = package ] || (cd "$dist" && sha256sum -- stillpoint*"$PACKAGE_VERSION"*.{deb,rpm,tar.gz,spdx.json} >SHA256SUMS)

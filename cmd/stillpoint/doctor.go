@@ -19,6 +19,13 @@ type doctorCommand struct {
 	JSON bool   `name:"json" help:"Print the report as JSON."`
 }
 
+// Help is what `stillpoint doctor --help` says beside the flags.
+func (doctorCommand) Help() string {
+	return `A line for each thing, and what to do about it: ok, warn (works, but not as well as it could, or could not be looked at) or FAIL. Run it as root, as the worker runs: a plain user may not look at the database's credentials and the host.
+
+Exit 0: nothing failed. 3: something did.`
+}
+
 // Run looks at all that could go wrong, prints it, and exits with 3 where
 // something failed. It holds, freezes and changes nothing.
 func (c doctorCommand) Run(ctx context.Context, g *globals) error {

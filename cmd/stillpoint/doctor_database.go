@@ -58,11 +58,11 @@ func (v *visit) database(p *config.Plan) []doctor.Check {
 }
 
 func lookAtDefaults(path string) []doctor.Finding {
-	readable, err := mysql.LookDefaults(path)
+	readable, empty, err := mysql.LookDefaults(path)
 	if err != nil {
 		return looked(err, "the file needs a [client] section with user and password, root as its owner, and mode 0600")
 	}
-	return []doctor.Finding{doctor.JudgeDefaults(path, readable)}
+	return []doctor.Finding{doctor.JudgeDefaults(path, readable, empty)}
 }
 
 func lookAtCoordinates(p *config.Plan) []doctor.Finding {

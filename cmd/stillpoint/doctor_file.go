@@ -20,14 +20,14 @@ import (
 func (v *visit) lookAtFile(context.Context) []doctor.Finding {
 	f, err := config.Load(v.path)
 	if err != nil {
-		fix := "correct the file"
+		said := doctor.Bad(err.Error(), "correct the file")
 		switch {
 		case errors.Is(err, os.ErrNotExist):
-			fix = "write one: infra/stillpoint.yaml is a sample, and the stack of instance.yaml prints one; or name it by --config"
+			said.Fix = "write one: man stillpoint.yaml, a sample with every key is /usr/share/doc/stillpoint/stillpoint.yaml, and the stack of instance.yaml prints one; or name it by --config"
 		case errors.Is(err, os.ErrPermission):
-			fix = doctor.AsRoot
+			said.Checked, said.Fix = false, doctor.AsRoot
 		}
-		return []doctor.Finding{doctor.Bad(err.Error(), fix)} // not unchecked: nothing at all can be looked at without it
+		return []doctor.Finding{said}
 	}
 	names := strings.Join(slices.Sorted(maps.Keys(f.Plans)), ", ")
 	if v.only != "" && f.Plans[v.only] == nil {

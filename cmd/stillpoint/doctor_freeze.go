@@ -122,9 +122,7 @@ func (v *visit) lookForFrozen(ctx context.Context, p *config.Plan) []doctor.Find
 		if ok || err != nil {
 			continue
 		}
-		if l, err := freeze.Look(v.file.RuntimeDir); err == nil && l.Worker != 0 { // its own window ends it
-			list[i].By = l.Worker
-		}
+		list[i].By = freeze.FrozenBy(v.file.RuntimeDir, m) // whose own window ends it
 	}
 	return []doctor.Finding{doctor.JudgeWrites(list)}
 }
@@ -153,7 +151,7 @@ func lookAtHook(h *hook.Command) []doctor.Finding {
 		if os.Geteuid() != 0 && errors.Is(err, fs.ErrPermission) {
 			return looked(err, doctor.AsRoot)
 		}
-		return []doctor.Finding{doctor.Bad(err.Error()+"; whoever may write there decides what runs as root", "put the program where only root may write, such as /usr/local/sbin")}
+		return []doctor.Finding{doctor.Bad(strings.ReplaceAll(err.Error(), "\n", "; ")+"; whoever may write there decides what runs as root", "put the program where only root may write, such as /usr/local/sbin")}
 	}
 	return []doctor.Finding{doctor.Good(h.Argv[0] + " is root's, and so is every directory on the way to it")}
 }

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"stillpoint/internal/config"
@@ -32,6 +34,8 @@ func (v *visit) lookAtWorker(ctx context.Context) []doctor.Finding {
 	case held && v.file.HTTPAddr != "":
 		w.Asked = true
 		w.AskErr = text(askReady(ctx, v.file.HTTPAddr, &w))
+	case !held:
+		lookAtAddr(ctx, v.file.HTTPAddr, &w)
 	}
 	if !w.LastPoll.IsZero() { // it receives, by the same role
 		v.notAsked = slices.DeleteFunc(v.notAsked, func(s string) bool { return s == "sqs:ReceiveMessage" })
@@ -41,6 +45,23 @@ func (v *visit) lookAtWorker(ctx context.Context) []doctor.Finding {
 
 // readyTimeout bounds the worker's answer, which it has in memory.
 const readyTimeout = 3 * time.Second
+
+// lookAtAddr says whether somebody listens where a worker would. It connects, and does
+// not listen itself: a worker that starts at this moment must find the address free.
+func lookAtAddr(ctx context.Context, addr string, w *doctor.Working) {
+	if _, port, err := net.SplitHostPort(addr); err != nil || port == "0" { // off, or whichever is free
+		return
+	}
+	w.Addr = addr
+	conn, err := (&net.Dialer{Timeout: readyTimeout}).DialContext(ctx, "tcp", addr)
+	switch {
+	case err == nil:
+		_ = conn.Close()
+		w.Listens = true
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		w.AddrErr = err.Error()
+	}
+}
 
 // askReady asks the worker at addr how it is.
 func askReady(ctx context.Context, addr string, w *doctor.Working) error {

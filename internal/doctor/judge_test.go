@@ -206,6 +206,9 @@ func TestJudgeWorking(t *testing.T) {
 		ready   *line // nil: no such line
 	}{
 		"none":         {Working{}, line{Warn, true, "systemctl"}, nil},
+		"free":         {Working{Addr: "127.0.0.1:9180"}, line{Warn, true, "systemctl"}, &line{OK, true, "nobody listens on 127.0.0.1:9180"}},
+		"taken":        {Working{Addr: "127.0.0.1:9180", Listens: true}, line{Warn, true, "systemctl"}, &line{Fail, true, "the worker would not start"}},
+		"out of sight": {Working{Addr: "10.0.0.1:9180", AddrErr: "timeout"}, line{Warn, true, "systemctl"}, &line{Warn, false, "timeout"}},
 		"who knows":    {Working{Err: "cannot read the kernel's locks"}, line{Warn, false, "locks"}, nil},
 		"without HTTP": {Working{PID: 7}, line{OK, true, "process 7"}, nil},
 		"mute":         {Working{PID: 7, Asked: true, AskErr: "connection refused"}, line{OK, true, ""}, &line{Warn, true, "refused"}},

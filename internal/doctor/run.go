@@ -48,7 +48,6 @@ func Run(ctx context.Context, checks []Check, begun func(Check)) []Finding {
 				f.Check = c.Name
 			}
 			f.Plan = c.Plan
-			f.Message = strings.ReplaceAll(f.Message, "\n", "; ") // errors that were joined
 			if f.Status == OK && !f.Checked { // whoever made it by hand: never ok about what was not looked at
 				f.Status = Warn
 			}

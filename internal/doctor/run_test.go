@@ -2,7 +2,6 @@ package doctor_test
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -104,16 +103,6 @@ func TestInterrupted(t *testing.T) {
 	}
 	if len(found) != 2 {
 		t.Errorf("%d findings", len(found))
-	}
-}
-
-// A finding is one line, whatever errors were joined in it.
-func TestOneLine(t *testing.T) {
-	found := doctor.Run(t.Context(), []doctor.Check{{Name: "x", Look: func(context.Context) []doctor.Finding {
-		return []doctor.Finding{doctor.Bad(errors.Join(errors.New("a"), errors.New("b")).Error(), "mend both")}
-	}}}, nil)
-	if found[0].Message != "a; b" {
-		t.Errorf("%q", found[0].Message)
 	}
 }
 

@@ -6,9 +6,13 @@ import (
 	"strings"
 )
 
-// JudgeDefaults judges a defaults file that can be used. readable says that others may read it.
-func JudgeDefaults(file string, readable bool) Finding {
-	if readable {
+// JudgeDefaults judges a defaults file that can be used. readable says that others may read it,
+// empty that no option stands in its [client] section.
+func JudgeDefaults(file string, readable, empty bool) Finding {
+	switch {
+	case empty:
+		return Poor(file+" has no option in a section [client]: nothing of it is used", "write user and password, and where the server is, below a line [client]")
+	case readable:
 		return Poor(file+" can be read by others than its owner, with the password in it", "chmod 0600 "+file)
 	}
 	return Good(file + " can be read by its owner alone")

@@ -13,8 +13,9 @@ func TestServer(t *testing.T) {
 	sources := func(stops bool, s ...doctor.Source) []doctor.Finding { return one(doctor.JudgeSources(s, stops)) }
 	binlog := func(b doctor.Binlog) []doctor.Finding { return one(doctor.JudgeBinlog(b)) }
 	judge(t, []row{
-		{"a defaults file", one(doctor.JudgeDefaults("/my.cnf", false)), []string{"ok"}},
-		{"a readable one", one(doctor.JudgeDefaults("/my.cnf", true)), []string{"warn chmod 0600 /my.cnf"}},
+		{"a defaults file", one(doctor.JudgeDefaults("/my.cnf", false, false)), []string{"ok"}},
+		{"one without [client]", one(doctor.JudgeDefaults("/my.cnf", false, true)), []string{"warn below a line [client]"}},
+		{"a readable one", one(doctor.JudgeDefaults("/my.cnf", true, false)), []string{"warn chmod 0600 /my.cnf"}},
 		{"a version that was run", one(doctor.JudgeVersion("mariadb", "10.11.6", "run")), []string{"ok mariadb 10.11.6"}},
 		{"a version that was read", one(doctor.JudgeVersion("mysql", "8.0.36", "read, not run")), []string{"ok read in its manual"}},
 		{"a version of old", one(doctor.JudgeVersion("mysql", "5.5.1", "")), []string{"warn 5.5.1"}},

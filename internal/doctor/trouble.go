@@ -84,6 +84,12 @@ func (t Trouble) fix() string {
 	case NotKnown:
 		return "see identity.credentials and clock.skew; then look whether the role still exists"
 	case Gone:
+		switch service {
+		case "sns":
+			return "correct its name in the file, or make it again (deploy fleet.yaml)"
+		case "ec2":
+			return "correct region, instance_id or volumes in the file: EC2 knows it under another name, or in another region"
+		}
 		return "correct its name in the file, or make it again (deploy instance.yaml)"
 	case Throttled:
 		return "run the doctor again in a minute"

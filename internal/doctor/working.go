@@ -19,6 +19,11 @@ type Working struct {
 	AskErr string
 	// Why is what keeps it from its work, as it says; empty: nothing.
 	Why []string
+	// Addr is http_addr, where no worker runs; "": there is none, or one runs. Listens
+	// says that somebody else listens there, AddrErr why that is not known.
+	Addr    string
+	Listens bool
+	AddrErr string
 	// LastPoll is when SQS last answered it; zero: not known.
 	LastPoll time.Time
 }
@@ -33,7 +38,11 @@ func JudgeWorking(w Working, now time.Time) []Finding {
 	case w.Err != "":
 		return one(named("worker.running", Unchecked("whether a worker runs: "+w.Err, "see systemctl status stillpoint")))
 	case w.PID == 0:
-		return one(named("worker.running", Poor("no worker runs: requests are not served", "start it: systemctl enable --now stillpoint")))
+		all := one(named("worker.running", Poor("no worker runs: requests are not served", "start it: systemctl enable --now stillpoint")))
+		if w.Addr != "" {
+			all = append(all, named("worker.http_addr", judgeAddr(w)))
+		}
+		return all
 	}
 	all := one(named("worker.running", Good(fmt.Sprintf("process %d", w.PID))))
 	switch {
@@ -51,6 +60,17 @@ func JudgeWorking(w Working, now time.Time) []Finding {
 		all = append(all, named("worker.ready", Good(fmt.Sprintf("it is ready, and SQS answered it %s ago", now.Sub(w.LastPoll).Round(time.Second)))))
 	}
 	return all
+}
+
+// judgeAddr judges the address that a worker would listen on: it does not start where somebody else does.
+func judgeAddr(w Working) Finding {
+	switch {
+	case w.AddrErr != "":
+		return Unchecked(fmt.Sprintf("whether http_addr %s is free: %s", w.Addr, w.AddrErr), "see by ss -ltnp")
+	case w.Listens:
+		return Bad(fmt.Sprintf("another program listens on http_addr %s: the worker would not start", w.Addr), `see which by ss -ltnp; give http_addr another port, or "" to turn it off`)
+	}
+	return Good("nobody listens on " + w.Addr + " yet")
 }
 
 // Outbox is what waits to be published.

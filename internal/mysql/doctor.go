@@ -125,8 +125,8 @@ func (c *CheckUp) Sources(ctx context.Context) ([]Source, error) {
 }
 
 // LookDefaults reads a defaults file as Connect would. readable says that others than
-// its owner may read it.
-func LookDefaults(path string) (readable bool, err error) { return wire.Readable(path) }
+// its owner may read it, empty that nothing in it is for a client.
+func LookDefaults(path string) (readable, empty bool, err error) { return wire.Readable(path) }
 
 // StoppedApplier is what the note of a runtime directory says, to one who only looks.
 type StoppedApplier = applier.Seen

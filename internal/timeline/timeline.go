@@ -95,7 +95,11 @@ func heading(b *strings.Builder, r *messages.Result, o Options) {
 		plan = "plan " + r.Plan
 	}
 	status = clean(status)
-	first := wrap(status+"  "+strings.Join(nonEmpty(plan, r.InstanceID, r.Region, "consistency: "+string(r.Consistency)), "  "), o.Width)
+	proved := "consistency: " + string(r.Consistency)
+	if r.DryRun {
+		proved = "dry run" // of no set nothing is to be said
+	}
+	first := wrapItems(nonEmpty(status, plan, r.InstanceID, r.Region, proved), o.Width)
 	fmt.Fprintf(b, "%s%s\n", o.paint(color+bold, status), strings.TrimPrefix(first, status))
 	fmt.Fprintf(b, "%s\n", wrap(clean(r.Message), o.Width))
 	if m := r.MySQL; m != nil && m.BinlogFile != "" {
@@ -273,8 +277,8 @@ func snapshots(b *strings.Builder, r *messages.Result, o Options) {
 	}
 	b.WriteByte('\n')
 	for _, s := range r.Snapshots {
-		line := strings.Join(nonEmpty(s.SnapshotID, s.VolumeID, s.Device, s.Mount, fmt.Sprintf("%d GiB", s.SizeGiB), s.State), "  ")
-		fmt.Fprintf(b, "%s\n", wrap(line, o.Width))
+		items := nonEmpty(s.SnapshotID, s.VolumeID, s.Device, s.Mount, fmt.Sprintf("%d GiB", s.SizeGiB), s.State)
+		fmt.Fprintf(b, "%s\n", wrapItems(items, o.Width))
 	}
 }
 

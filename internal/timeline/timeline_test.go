@@ -106,6 +106,16 @@ func draw(t *testing.T, r *messages.Result, o Options) string {
 	return b.String()
 }
 
+// The head of a dry run does not say that nothing is proved, which is so of a set that there is not.
+func TestDryRun(t *testing.T) {
+	r := succeeded()
+	r.DryRun, r.Consistency = true, messages.ConsistencyNone
+	head, _, _ := strings.Cut(draw(t, r, Options{}), "\n")
+	if want := "SUCCEEDED  plan nightly  i-0123456789abcdef0  eu-west-1  dry run"; head != want {
+		t.Errorf("%q, want %q", head, want)
+	}
+}
+
 func TestGolden(t *testing.T) {
 	for name, r := range results() {
 		for _, o := range []struct {

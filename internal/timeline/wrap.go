@@ -33,3 +33,20 @@ func wrap(text string, width int) string {
 	}
 	return b.String()
 }
+
+// wrapItems is wrap for items that stay whole where they fit, two spaces apart.
+func wrapItems(items []string, width int) string {
+	const glue = "\x00" // for a space inside an item
+	whole := make([]string, len(items))
+	for i, item := range items {
+		whole[i] = strings.ReplaceAll(item, " ", glue)
+	}
+	lines := strings.Split(wrap(strings.Join(whole, "  "), width), "\n")
+	for i, line := range lines {
+		if line = strings.ReplaceAll(line, glue, " "); utf8.RuneCountInString(line) > width { // an item that is wider than a line
+			line = wrap(line, width)
+		}
+		lines[i] = line
+	}
+	return strings.Join(lines, "\n")
+}

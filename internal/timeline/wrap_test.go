@@ -27,6 +27,23 @@ func TestWrap(t *testing.T) {
 	}
 }
 
+func TestWrapItems(t *testing.T) {
+	for _, tc := range []struct {
+		items []string
+		width int
+		want  string
+	}{
+		{[]string{"SUCCEEDED", "plan a", "consistency: full"}, 40, "SUCCEEDED  plan a  consistency: full"},
+		{[]string{"SUCCEEDED", "plan a", "consistency: full"}, 35, "SUCCEEDED  plan a\n  consistency: full"},
+		{[]string{"snap-1", "/data", "1 GiB", "pending"}, 16, "snap-1  /data\n  1 GiB  pending"},
+		{[]string{"a", "b c d e f g h i j"}, 10, "a\n  b c d e\n  f g h i\n  j"},
+	} {
+		if got := wrapItems(tc.items, tc.width); got != tc.want {
+			t.Errorf("wrapItems(%q, %d) is %q, want %q", tc.items, tc.width, got, tc.want)
+		}
+	}
+}
+
 // No word is lost or broken, and no line is too wide unless one word is.
 func TestWrapLosesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

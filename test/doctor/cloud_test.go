@@ -72,14 +72,14 @@ func cloudCases() []broken {
 				t.Fatal(err)
 			}
 			return map[string]string{"runtime_dir": dir}, nil
-		}, wants{"file.runtime_dir": "warn under /run", "worker.running": "warn systemctl enable --now", "worker.ready": "gone"}},
+		}, wants{"file.runtime_dir": "warn under /run", "worker.running": "warn systemctl enable --now", "worker.ready": "gone", "worker.http_addr": "FAIL give http_addr another port"}},
 
 		{"metadata that do not answer", fault(localstack.Fault{Operation: "imds:*", Drop: true}), silentMetadata},
 		{"metadata that may not be asked, and nothing else", func(*testing.T, *stage) (map[string]string, []string) {
 			return map[string]string{"instance_id": ""}, []string{"AWS_EC2_METADATA_DISABLED=true"}
 		}, with(silentMetadata, wants{"identity.metadata": "FAIL set region and instance_id", "host.state_owner": "unchecked not known which instance"})},
 		{"another instance's id", file(map[string]string{"instance_id": "i-0fffffffffffffff0"}), wants{
-			"identity.metadata": "FAIL take instance_id out", "identity.caller": "warn another instance", "host.state_owner": "FAIL ", "nightly: volumes.*": "unchecked ", "nightly: ec2.*": "FAIL correct its name", "nightly: ec2.pending": "gone", "nightly: ec2.tag": "gone",
+			"identity.metadata": "FAIL take instance_id out", "identity.caller": "warn another instance", "host.state_owner": "FAIL ", "nightly: volumes.*": "unchecked ", "nightly: ec2.*": "FAIL correct region, instance_id", "nightly: ec2.pending": "gone", "nightly: ec2.tag": "gone",
 		}},
 		{"another region", file(map[string]string{"region": "us-east-1"}), wants{
 			"identity.metadata": "FAIL take region out", "queue.exists": "warn use a queue of this region", "nightly: volumes.*": "unchecked ", "nightly: ec2.*": "FAIL ", "nightly: ec2.pending": "gone", "nightly: ec2.tag": "gone",
@@ -143,7 +143,7 @@ func cloudCases() []broken {
 
 		{"a topic that is not there", func(_ *testing.T, s *stage) (map[string]string, []string) {
 			return map[string]string{"topic_arn": s.TopicARN + "-not"}, nil
-		}, wants{"topic.*": "gone", "topic.exists": "FAIL correct its name"}},
+		}, wants{"topic.*": "gone", "topic.exists": "FAIL deploy fleet.yaml"}},
 		{"a topic that may not be looked at", fault(localstack.Fault{Operation: "sns:GetTopicAttributes", Principal: me, Code: "AuthorizationError", Status: 403}),
 			wants{"topic.*": "gone", "topic.exists": `unchecked "Action": "sns:GetTopicAttributes"`}},
 		{"nobody hears", func(t *testing.T, s *stage) (map[string]string, []string) {
@@ -264,7 +264,7 @@ func TestCloud(t *testing.T) {
 		}
 		_ = s.worker.Wait(s.ctx)
 		got := s.doctor(t, s.ConfigPath)
-		s.compare(t, got, wants{"worker.running": "warn systemctl enable --now stillpoint", "worker.ready": "gone"})
+		s.compare(t, got, wants{"worker.running": "warn systemctl enable --now stillpoint", "worker.ready": "gone", "worker.http_addr": "ok"})
 		if !strings.Contains(strings.Join(got.NotAsked, "; "), "sqs:ReceiveMessage") {
 			t.Errorf("nobody has received, and not asked is %s", got.NotAsked)
 		}

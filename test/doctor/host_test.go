@@ -308,6 +308,9 @@ func hostCases() []hostCase {
 		{"a defaults file that everybody can write", text(func(t *testing.T, h *hostStage) string {
 			return h.defaults(t, scene.Password, h.Server.Socket(), 0o666)
 		}), noServer(wants{"nightly: database.defaults_file": "FAIL chmod go-w", "nightly: database.connection": needs})},
+		{"a defaults file without its section", text(func(t *testing.T, h *hostStage) string {
+			return h.edit(t, "defaults_file: "+h.DefaultsFile, "defaults_file: "+file(t, filepath.Join(t.TempDir(), "my.cnf"), "[cleint]\nuser = x\n", 0o600))
+		}), noServer(wants{"nightly: database.defaults_file": "warn below a line [client]", "nightly: database.connection": "FAIL"})},
 		{"no defaults file", text(func(t *testing.T, h *hostStage) string {
 			return h.edit(t, "defaults_file: "+h.DefaultsFile, "defaults_file: /nowhere/my.cnf")
 		}), noServer(wants{"nightly: database.defaults_file": "FAIL no such file", "nightly: database.connection": needs})},

@@ -24,7 +24,7 @@ func TestLife(t *testing.T) {
 	h := boot(t, ctx, guest.Config{Tree: guest.Host}, deb(older), deb(newer))
 
 	said := h.apt(older)
-	if !strings.Contains(said, "neither enabled nor started") || !strings.Contains(said, "systemctl enable --now stillpoint") {
+	if !strings.Contains(said, "neither enabled nor started") || !strings.Contains(said, "stillpoint doctor") || !strings.Contains(said, "systemctl enable --now stillpoint") {
 		t.Errorf("the installation does not say what is next:\n%s", said)
 	}
 	h.says("stillpoint version", "stillpoint v"+older)

@@ -31,9 +31,11 @@ fi
 if [ $first = yes ]; then
 	cat <<'END'
 stillpoint is installed, and neither enabled nor started. Next:
-  1. write /etc/stillpoint/stillpoint.yaml: queue_url, topic_arn and a plan (man stillpoint.yaml;
+  1. a user of the database's, with its credentials in /etc/stillpoint/my.cnf, mode 0600
+  2. write /etc/stillpoint/stillpoint.yaml: queue_url, topic_arn and a plan (man stillpoint.yaml;
      every key: /usr/share/doc/stillpoint/stillpoint.yaml)
-  2. try it without touching anything: stillpoint snapshot PLAN --dry-run
-  3. systemctl enable --now stillpoint
+  3. ask what could go wrong, with nothing held: stillpoint doctor
+  4. take the first set: stillpoint snapshot PLAN --wait
+  5. systemctl enable --now stillpoint
 END
 fi

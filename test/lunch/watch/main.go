@@ -78,10 +78,13 @@ func say(step, command, said string) {
 		fmt.Printf("   # %s\n", strings.TrimRight(line, "\n"))
 	}
 	for line := range strings.Lines(said) {
-		// apt counts on one line, over and over.
-		if at := strings.LastIndexByte(strings.TrimRight(line, "\n"), '\r'); at >= 0 {
-			line = line[at+1:]
+		// apt counts on one line, over and over, and says nothing else there.
+		line = strings.TrimRight(line, "\n")
+		if at := strings.LastIndexByte(line, '\r'); at >= 0 {
+			if line = strings.TrimSpace(line[at+1:]); line == "" {
+				continue
+			}
 		}
-		fmt.Printf("     %s\n", strings.TrimRight(line, "\n"))
+		fmt.Printf("     %s\n", line)
 	}
 }
