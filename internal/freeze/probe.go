@@ -51,7 +51,7 @@ func Writes(ctx context.Context, mount string, within time.Duration, args ...str
 	}
 	defer func() { _ = dir.Close() }()
 	cmd := exec.Command(selfPath, args...) //nolint:noctx // where it hangs, nothing ends it
-	cmd.Args[0], cmd.Dir, cmd.Env = "stillpoint", "/", []string{}
+	cmd.Args[0], cmd.Dir, cmd.Env = "stillpoint", "/", environ()
 	cmd.ExtraFiles = []*os.File{dir}
 	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {

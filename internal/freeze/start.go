@@ -69,7 +69,7 @@ func (g *Guard) spawn(c Config) error {
 	g.command = exec.Command(c.Executable, c.Args...) //nolint:noctx // nothing but its socket and its deadline may end a guardian
 	g.command.Args[0] = "stillpoint"                  // or whoever looks for it in a list of processes would find the name of a link
 	g.command.Dir = "/"
-	g.command.Env = []string{"GOTRACEBACK=single"} // and none of the worker's secrets
+	g.command.Env = environ()
 	g.command.Stderr = stderr
 	// A session of its own: no terminal's signals reach it.
 	g.command.SysProcAttr = &unix.SysProcAttr{Setsid: true}

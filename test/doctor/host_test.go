@@ -85,7 +85,7 @@ func (h *hostStage) sql(t *testing.T, statement, undo string) {
 	t.Cleanup(func() { do(context.WithoutCancel(h.ctx), undo) })
 }
 
-// session is one of its own, that runs a statement and stays.
+// session is one of its own, that runs a statement and stays. The server counts whole seconds: it is not young any more.
 func (h *hostStage) session(t *testing.T, statement string) {
 	t.Helper()
 	c, err := h.Server.DB().Conn(h.ctx)
@@ -100,6 +100,15 @@ func (h *hostStage) session(t *testing.T, statement string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _, _ = c.ExecContext(context.WithoutCancel(h.ctx), "UNLOCK TABLES") })
+	var id, seconds int
+	if err := c.QueryRowContext(h.ctx, "SELECT CONNECTION_ID()").Scan(&id); err != nil {
+		t.Fatal(err)
+	}
+	for seconds == 0 {
+		if err := h.Server.DB().QueryRowContext(h.ctx, "SELECT TIME FROM information_schema.PROCESSLIST WHERE ID = ?", id).Scan(&seconds); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // directory makes one, with a mode.
@@ -282,7 +291,7 @@ func hostCases() []hostCase {
 			h.faults(t, localstack.Fault{Operation: "ec2:DescribeInstances", Code: "UnauthorizedOperation", Status: 403})
 			return h.edit(t, "freeze: ["+h.data+"]", "freeze: []")
 		}), wants{
-			"nightly: volumes.set": "unchecked mend the access to EC2", "nightly: database.location": "unchecked volumes.set", "nightly: volumes.others": "gone", "host.rights": "gone", "nightly: freeze.*": "gone",
+			"nightly: volumes.set": "unchecked mend the access to EC2", "nightly: database.location": "unchecked volumes.set", "nightly: volumes.others": needs, "host.rights": "gone", "nightly: freeze.*": "gone",
 			"nightly: database.consistency": "warn", "nightly: database.binlog": "warn sync_binlog",
 		}},
 		{"frozen by somebody", text(func(t *testing.T, h *hostStage) string {
