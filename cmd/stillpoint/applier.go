@@ -9,15 +9,12 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"stillpoint/cmd/stillpoint/parts"
 	"stillpoint/internal/mysql"
 )
 
-const (
-	// applierEvery is how often it is looked whether a replica's applier is owed its start.
-	applierEvery = 10 * time.Second
-	// applierWithin bounds one try to start it.
-	applierWithin = 10 * time.Second
-)
+// applierEvery is how often it is looked whether a replica's applier is owed its start.
+const applierEvery = 10 * time.Second
 
 // settleAppliers starts replicas' appliers again that a run has left stopped: one
 // that was killed, and one that could not start them in its time. It looks at once,
@@ -31,7 +28,7 @@ func settleAppliers(ctx context.Context, dir string, log zerolog.Logger) (stop f
 		if _, err := os.Lstat(filepath.Join(dir, mysql.NoteName)); err != nil {
 			return
 		}
-		ctx, cancel := context.WithTimeout(ctx, applierWithin)
+		ctx, cancel := context.WithTimeout(ctx, parts.ApplierWithin)
 		defer cancel()
 		did, err := mysql.SettleApplier(ctx, dir)
 		switch {

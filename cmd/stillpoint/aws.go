@@ -8,10 +8,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
-	"github.com/aws/smithy-go/logging"
 
+	"stillpoint/cmd/stillpoint/parts"
 	"stillpoint/internal/config"
 	"stillpoint/messages"
 )
@@ -19,18 +18,10 @@ import (
 // metadataTimeout bounds all that is asked of the instance's metadata.
 const metadataTimeout = 5 * time.Second
 
-// awsConfig is the SDK's standard configuration, with the file's region where it has one.
+// awsConfig is parts.AWS, whose error is one of the configuration.
 func awsConfig(ctx context.Context, region string) (aws.Config, error) {
-	// The SDK's own logger writes straight to standard error, and could block inside the window.
-	opts := []func(*awsconfig.LoadOptions) error{awsconfig.WithLogger(logging.Nop{})}
-	if region != "" {
-		opts = append(opts, awsconfig.WithRegion(region))
-	}
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, opts...)
-	if err != nil {
-		return cfg, coded(exitConfig, fmt.Errorf("cannot read the AWS configuration: %w", err))
-	}
-	return cfg, nil
+	cfg, err := parts.AWS(ctx, region)
+	return cfg, coded(exitConfig, err)
 }
 
 // identify finds out who and where we are: the file, the AWS chain, and for

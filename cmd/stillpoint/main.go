@@ -15,21 +15,16 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"stillpoint/cmd/stillpoint/parts"
 	"stillpoint/internal/config"
 	"stillpoint/internal/freeze"
 )
 
-// guardianCommand is how the worker starts its guardian; it is no command for people.
-const guardianCommand = "guardian"
-
-// probeCommand is how the doctor starts a child that may hang in the kernel.
-const probeCommand = "write-probe"
-
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == guardianCommand {
+	if len(os.Args) == 2 && os.Args[1] == parts.GuardianCommand {
 		os.Exit(freeze.GuardianMain())
 	}
-	if len(os.Args) == 2 && os.Args[1] == probeCommand {
+	if len(os.Args) == 2 && os.Args[1] == parts.ProbeCommand {
 		os.Exit(freeze.ProbeMain())
 	}
 	keepDescriptors()

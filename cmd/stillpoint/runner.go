@@ -14,10 +14,9 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"stillpoint/cmd/stillpoint/parts"
 	"stillpoint/internal/config"
-	"stillpoint/internal/coordfile"
 	"stillpoint/internal/ebs"
-	"stillpoint/internal/freeze"
 	"stillpoint/internal/journal"
 	"stillpoint/internal/mysql"
 	"stillpoint/internal/snapshot"
@@ -58,28 +57,11 @@ func newRunner(f *config.File, id messages.Identity, client *ebs.Client, frozen 
 	return r, coded(exitConfig, errors.Join(errs...))
 }
 
-// planOf is what the pipeline needs to know of a plan, but for its database and its hooks.
-func planOf(p *config.Plan, id messages.Identity, log zerolog.Logger) snapshot.Plan {
-	return snapshot.Plan{
-		Name: p.Name, Freeze: p.Freeze, NoFreeze: p.NoFreeze, Volumes: p.Volumes,
-		SnapshotTimeout: p.SnapshotTimeout, MaxHold: p.MaxHold,
-		MaxAge: p.MaxAge, MinInterval: p.MinInterval, StartWithin: p.StartWithin,
-		Tags: p.Tags, CopyTags: p.CopyTags, LockTries: 1,
-		Describe: func(requestID string) string {
-			s, err := p.DescriptionFor(config.Vars{InstanceID: id.InstanceID, Plan: p.Name, RequestID: requestID, Region: id.Region})
-			if err != nil {
-				log.Warn().Err(err).Msg("the description is left empty")
-			}
-			return s
-		},
-	}
-}
-
 func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *ebs.Client, frozen func(bool), log zerolog.Logger) (*snapshot.Pipeline, error) {
-	plan := planOf(p, id, log)
+	plan := parts.Plan(p, id, log)
 	pl := &snapshot.Pipeline{
 		Identity: id, EBS: client, Volumes: &volume.Resolver{},
-		Freezer: watchedFreezer{freezer(f, p), frozen, log},
+		Freezer: watchedFreezer{parts.Freezer(f, p, agent().Version), frozen, log},
 		Progress: func(stage, note string) {
 			e := log.Info().Str("stage", stage)
 			if note != "" {
@@ -90,7 +72,7 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 	}
 	if m := p.MySQL; m != nil {
 		plan.LockTimeout, plan.LockTries, plan.LockSleep = m.LockTimeout, m.LockTries, m.LockSleep
-		c := databaseConfig(f, p)
+		c := parts.Database(f, p)
 		c.Killed = func(s messages.Statement) {
 			log.Warn().Uint64("session", s.ID).Str("user", s.User).Float64("age", s.AgeSeconds).Str("state", s.State).Str("digest", s.Digest).
 				Msg("ended a statement that blocked the database lock")
@@ -107,7 +89,7 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 		pl.Database = db
 		plan.StopApplier = c.StopApplier
 		if m.CoordinatesFile != "" {
-			pl.Sheet = coordinatesFile(p)
+			pl.Sheet = parts.CoordinatesFile(p)
 		}
 	}
 	plan.HookTimeout = p.HookTimeout
@@ -118,37 +100,6 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 	pl.Trace, pl.LookupDelays = tracing()
 	pl.Now = clock()
 	return pl, nil
-}
-
-// freezer freezes what a plan freezes.
-func freezer(f *config.File, p *config.Plan) *freeze.Freezer {
-	return freeze.New(freeze.Config{
-		Args: []string{guardianCommand}, Expedite: p.ExpediteFreeze, Forbidden: []string{f.StateDir, f.RuntimeDir},
-		RuntimeDir: f.RuntimeDir, PostThaw: p.PostThaw, PostThawTimeout: p.HookTimeout, RunHook: runHook, Plan: p.Name, Program: agent().Version,
-	})
-}
-
-// databaseConfig is what a plan with a database says about it.
-func databaseConfig(f *config.File, p *config.Plan) mysql.Config {
-	m := p.MySQL
-	c := mysql.Config{
-		DefaultsFile: m.DefaultsFile, Socket: m.Socket, Host: m.Host, User: m.User,
-		LockTimeout: m.LockTimeout, PreliminaryFlush: mysql.Flush(m.PreliminaryFlush),
-		LongQueries: mysql.LongQueries(m.LongQueries), LongQueryAfter: m.LongQueryAfter,
-		Lock: mysql.Lock(m.Lock), EverythingFrozen: everythingFrozen(p),
-		TrustLocation: m.TrustLocation,
-		StopApplier:   m.Replica == config.ReplicaStopApplier, RuntimeDir: f.RuntimeDir,
-		KillAfter: m.KillAfter, KillMaxRows: m.KillMaxRows,
-	}
-	if m.PortSet {
-		c.Port = uint16(m.Port)
-	}
-	return c
-}
-
-// coordinatesFile is that of a plan which has one.
-func coordinatesFile(p *config.Plan) *coordfile.File {
-	return &coordfile.File{Path: p.MySQL.CoordinatesFile, Freeze: p.Freeze, NoFreeze: p.NoFreeze}
 }
 
 // DefaultPlan is the file's.

@@ -14,9 +14,9 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"stillpoint/cmd/stillpoint/parts"
 	"stillpoint/internal/config"
 	"stillpoint/internal/freeze"
-	"stillpoint/internal/hook"
 )
 
 // defaultRuntimeDir is the contract's.
@@ -35,19 +35,6 @@ worker has stopped (replica: stop_applier). It needs no configuration, is safe t
 time, also beside a living worker (whose window it waits for), and never thaws what someone else has frozen, nor starts what someone else has stopped.
 
 Exit 0: nothing of ours is frozen or stopped. 1: something could not be thawed or started, or post_thaw failed; it says what.`
-}
-
-// runHook runs a command that a dead run owes, as that run would have.
-func runHook(ctx context.Context, o freeze.Owed) error {
-	c := &hook.Command{Argv: o.Argv, Timeout: o.Timeout, Plan: o.Plan, Stage: "post_thaw"}
-	if err := c.Check(); err != nil {
-		return err
-	}
-	output, err := c.Run(ctx)
-	if err != nil && output != "" {
-		err = fmt.Errorf("%w; it said: %s", err, output)
-	}
-	return err
 }
 
 // Run settles the record once.
@@ -79,7 +66,7 @@ func (c thawCommand) Run(ctx context.Context, g *globals) error {
 // thaw settles the record of the freeze.
 func (thawCommand) thaw(ctx context.Context, g *globals, dir string) error {
 	report, err := freeze.Settle(ctx, freeze.SettleOptions{
-		RuntimeDir: dir, RunHook: runHook,
+		RuntimeDir: dir, RunHook: parts.RunHook,
 		Progress: func(sentence string) { _, _ = fmt.Fprintln(g.err, "stillpoint:", sentence) },
 	})
 	for _, line := range report.Sentences() {
@@ -137,7 +124,7 @@ func settleFreezes(ctx context.Context, f *config.File, within time.Duration, lo
 		}
 	}
 	settle := func(tell bool) error {
-		report, err := freeze.Settle(on, freeze.SettleOptions{RuntimeDir: f.RuntimeDir, RunHook: runHook, Progress: progress})
+		report, err := freeze.Settle(on, freeze.SettleOptions{RuntimeDir: f.RuntimeDir, RunHook: parts.RunHook, Progress: progress})
 		if lines := report.Sentences(); len(lines) > 0 && (tell || err == nil) {
 			log.Warn().Strs("notes", lines).Msg("an older freeze was settled")
 		}

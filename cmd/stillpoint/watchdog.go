@@ -7,6 +7,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/rs/zerolog"
 
+	"stillpoint/cmd/stillpoint/parts"
 	"stillpoint/internal/config"
 )
 
@@ -59,27 +60,13 @@ func (w *watchdog) run(ctx context.Context) {
 	}
 }
 
-// longestWindow is how long writes may be blocked at the most, and by which plan.
-func longestWindow(f *config.File) (longest time.Duration, plan string) {
-	for name, p := range f.Plans {
-		d := p.MaxHold
-		if p.MySQL != nil {
-			d += p.MySQL.LockTimeout
-		}
-		if d > longest || d == longest && name < plan {
-			longest, plan = d, name
-		}
-	}
-	return longest, plan
-}
-
 // watchdogBeyond is how much longer than the longest window WatchdogSec is to
 // be, so that a host under load does not have its worker killed inside it.
 const watchdogBeyond = 30 * time.Second
 
 // checkWatchdog warns of an interval that might end the worker inside a window.
 func checkWatchdog(interval time.Duration, f *config.File, log zerolog.Logger) {
-	longest, plan := longestWindow(f)
+	longest, plan := parts.LongestWindow(f)
 	if interval == 0 || interval > longest {
 		return
 	}

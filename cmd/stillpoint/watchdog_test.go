@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"stillpoint/cmd/stillpoint/parts"
 	"stillpoint/internal/config"
 	"stillpoint/worker"
 )
@@ -92,7 +93,7 @@ func TestWatchdogThatIsTooShort(t *testing.T) {
 			t.Errorf("%s: %q", interval, &log)
 		}
 	}
-	if got := stopBudget(f); got != 160*time.Second {
+	if got := parts.StopBudget(f); got != 160*time.Second {
 		t.Errorf("a stop takes %s", got)
 	}
 	if got := timeoutStopSec(f); got != 180 {

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/rs/zerolog"
 
+	"stillpoint/cmd/stillpoint/parts"
 	"stillpoint/internal/config"
 	"stillpoint/internal/ebs"
 	"stillpoint/internal/journal"
@@ -125,7 +126,7 @@ func (workerCommand) Run(ctx context.Context, g *globals) error {
 func (l *life) use(f *config.File) {
 	l.inForce.Store(f)
 	checkWatchdog(l.watchdog, f, l.log)
-	l.log.Info().Str("stop_within", stopBudget(f).String()).
+	l.log.Info().Str("stop_within", parts.StopBudget(f).String()).
 		Msgf("a stop takes no longer than stop_within; TimeoutStopSec=%d in the unit leaves room for it", timeoutStopSec(f))
 }
 
@@ -210,7 +211,7 @@ func (l *life) live(ctx context.Context, cfg aws.Config, id messages.Identity, w
 
 // stopping is told when the stop begins, and says how long it may take.
 func (l *life) stopping() time.Duration {
-	within := stopBudget(l.inForce.Load())
+	within := parts.StopBudget(l.inForce.Load())
 	l.manager.stopping(within + logFlushWait)
 	l.log.Info().Str("within", within.String()).Msg("stopping: waiting for the poll or the request in hand")
 	return within

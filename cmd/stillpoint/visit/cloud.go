@@ -1,4 +1,4 @@
-package main
+package visit
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"stillpoint/cmd/stillpoint/parts"
 	"stillpoint/internal/config"
 	"stillpoint/internal/doctor"
 	"stillpoint/internal/ebs"
@@ -54,7 +55,7 @@ func (v *visit) cloud() []doctor.Check {
 
 // lookAtMetadata finds out who this is, for all checks that follow.
 func (v *visit) lookAtMetadata(ctx context.Context) []doctor.Finding {
-	cfg, err := awsConfig(ctx, v.file.Region)
+	cfg, err := parts.AWS(ctx, v.file.Region)
 	if err != nil {
 		return []doctor.Finding{doctor.Bad(err.Error(), "correct the AWS configuration of this host: AWS_PROFILE, ~/.aws/config")}
 	}
@@ -67,7 +68,7 @@ func (v *visit) lookAtMetadata(ctx context.Context) []doctor.Finding {
 			m.Err = err.Error()
 		}
 	}
-	v.id.Agent, v.id.InstanceID = agent(), told.InstanceID
+	v.id.InstanceID = told.InstanceID
 	if v.id.InstanceID == "" {
 		v.id.InstanceID = m.InstanceID
 	}

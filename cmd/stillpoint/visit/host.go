@@ -1,4 +1,4 @@
-package main
+package visit
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stillpoint/cmd/stillpoint/parts"
 	"stillpoint/internal/config"
 	"stillpoint/internal/doctor"
 	"stillpoint/internal/freeze"
@@ -170,8 +171,8 @@ func (v *visit) lookAtUnit(ctx context.Context) []doctor.Finding {
 	case !loaded: // it is run in another way
 		return nil
 	}
-	window, _ := longestWindow(v.file)
+	window, _ := parts.LongestWindow(v.file)
 	return []doctor.Finding{doctor.JudgeUnit(u, doctor.UnitFor{
-		Stop: stopBudget(v.file), Window: window, Freezes: v.planned(freezes), Locates: v.planned(locates),
+		Stop: parts.StopBudget(v.file), Window: window, Freezes: v.planned(freezes), Locates: v.planned(locates),
 	})}
 }

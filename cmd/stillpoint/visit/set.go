@@ -1,4 +1,4 @@
-package main
+package visit
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"stillpoint/cmd/stillpoint/parts"
 	"stillpoint/internal/config"
 	"stillpoint/internal/doctor"
 	"stillpoint/internal/snapshot"
@@ -20,7 +21,7 @@ func isRefusal(err error) bool { return errors.As(err, new(*snapshot.RefusedErro
 
 // rehearsed is the pipeline of a plan as far as EC2 is concerned, and the set that it leads to.
 func (v *visit) rehearsed(ctx context.Context, p *config.Plan) (*snapshot.Pipeline, snapshot.CreateSet, error) {
-	pl := &snapshot.Pipeline{Plan: planOf(p, v.id, zerolog.Nop()), Identity: v.id, EBS: v.aws.ec2, Volumes: &volume.Resolver{}}
+	pl := &snapshot.Pipeline{Plan: parts.Plan(p, v.id, zerolog.Nop()), Identity: v.id, EBS: v.aws.ec2, Volumes: &volume.Resolver{}}
 	set, err := pl.Rehearsal(ctx, doctorRequest)
 	return pl, set, err
 }
@@ -97,7 +98,7 @@ func (v *visit) tryTag(ctx context.Context, p *config.Plan) []doctor.Finding {
 		}
 		own = all[latest.VolumeID]
 	}
-	pl := &snapshot.Pipeline{Plan: planOf(p, v.id, zerolog.Nop()), Identity: v.id}
+	pl := &snapshot.Pipeline{Plan: parts.Plan(p, v.id, zerolog.Nop()), Identity: v.id}
 	t, refused := planTrouble("ec2:CreateTags", v.aws.ec2.CheckTag(ctx, latest.SnapshotID, pl.RehearsedTags(latest, own)))
 	if refused != "" {
 		return []doctor.Finding{doctor.Bad(refused, "")}

@@ -1,4 +1,4 @@
-package main
+package visit
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"stillpoint/cmd/stillpoint/parts"
 	"stillpoint/internal/config"
 	"stillpoint/internal/doctor"
 	"stillpoint/internal/mysql"
@@ -66,7 +67,7 @@ func lookAtDefaults(path string) []doctor.Finding {
 }
 
 func lookAtCoordinates(p *config.Plan) []doctor.Finding {
-	if err := coordinatesFile(p).Check(); err != nil {
+	if err := parts.CoordinatesFile(p).Check(); err != nil {
 		return looked(err, "a directory of root's on the volume, such as install -d -o root -m 700 "+p.MySQL.CoordinatesFile[:strings.LastIndexByte(p.MySQL.CoordinatesFile, '/')])
 	}
 	return []doctor.Finding{doctor.Good(p.MySQL.CoordinatesFile + " can be made, on a file system of the set")}
@@ -74,7 +75,7 @@ func lookAtCoordinates(p *config.Plan) []doctor.Finding {
 
 // connect opens the sessions that the other checks use.
 func (v *visit) connect(ctx context.Context, p *config.Plan) []doctor.Finding {
-	db, err := mysql.New(databaseConfig(v.file, p))
+	db, err := mysql.New(parts.Database(v.file, p))
 	if err != nil {
 		return looked(err, "correct the plan's mysql section, or its defaults file")
 	}
@@ -200,15 +201,13 @@ func lookAtBinlog(ctx context.Context, s *server, p *config.Plan) []doctor.Findi
 	if err != nil {
 		return looked(err, serverFix)
 	}
-	return []doctor.Finding{doctor.JudgeBinlog(doctor.Binlog{On: s.Binlog(), Sync: set.SyncBinlog, Base: set.BinlogBase, Datadir: set.Datadir, Frozen: s.frozen || everythingFrozen(p)})}
+	return []doctor.Finding{doctor.JudgeBinlog(doctor.Binlog{On: s.Binlog(), Sync: set.SyncBinlog, Base: set.BinlogBase, Datadir: set.Datadir, Frozen: s.frozen || parts.EverythingFrozen(p)})}
 }
-
-func everythingFrozen(p *config.Plan) bool { return len(p.Freeze) > 0 && len(p.NoFreeze) == 0 }
 
 // lookAtConsistency says what the sets of the plan can be at the best, by the table of claims.
 func lookAtConsistency(s *server, p *config.Plan) []doctor.Finding {
-	files := s.frozen || everythingFrozen(p)
-	level, exact := s.claim.Reach(everythingFrozen(p), files)
+	files := s.frozen || parts.EverythingFrozen(p)
+	level, exact := s.claim.Reach(parts.EverythingFrozen(p), files)
 	return []doctor.Finding{doctor.JudgePromise(doctor.Promise{
 		Level: string(level), Exact: exact, Locks: s.claim.Lock != snapshot.LockNone, Frozen: files,
 		Doubt: s.claim.Doubt, LogsLate: s.claim.LogsLate, Binlog: s.Binlog(),

@@ -1,4 +1,4 @@
-package main
+package visit
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"stillpoint/cmd/stillpoint/parts"
 	"stillpoint/internal/config"
 	"stillpoint/internal/doctor"
 	"stillpoint/internal/freeze"
@@ -33,7 +34,7 @@ func (v *visit) freezing(p *config.Plan) []doctor.Check {
 			checks = append(checks, doctor.Check{Name: "freeze.expedite", Plan: p.Name, Needs: []string{checkRights}, Look: lookAtExpedite})
 		}
 	}
-	for _, h := range hooks(p) {
+	for _, h := range parts.Hooks(p) {
 		checks = append(checks, doctor.Check{Name: "hooks." + h.Stage, Plan: p.Name, Look: func(context.Context) []doctor.Finding { return lookAtHook(h) }})
 	}
 	return checks
@@ -42,7 +43,7 @@ func (v *visit) freezing(p *config.Plan) []doctor.Check {
 // lookAtMounts asks of each mount point what would be asked before it is frozen.
 func (v *visit) lookAtMounts(_ context.Context, p *config.Plan) []doctor.Finding {
 	var errs []error
-	for _, err := range freezer(v.file, p).Examine(p.Freeze) {
+	for _, err := range parts.Freezer(v.file, p, v.id.Agent.Version).Examine(p.Freeze) {
 		if err != nil {
 			errs = append(errs, err)
 		}
@@ -117,7 +118,7 @@ const writeWithin = 2 * time.Second
 func (v *visit) lookForFrozen(ctx context.Context, p *config.Plan) []doctor.Finding {
 	list := make([]doctor.Writes, len(p.Freeze))
 	for i, m := range p.Freeze {
-		ok, err := freeze.Writes(ctx, m, writeWithin, probeCommand)
+		ok, err := freeze.Writes(ctx, m, writeWithin, parts.ProbeCommand)
 		list[i] = doctor.Writes{Mount: m, OK: ok, Err: text(err)}
 		if ok || err != nil {
 			continue
@@ -129,7 +130,7 @@ func (v *visit) lookForFrozen(ctx context.Context, p *config.Plan) []doctor.Find
 
 // lookAtGuardian starts one, and freezes nothing.
 func (v *visit) lookAtGuardian(ctx context.Context, p *config.Plan) []doctor.Finding {
-	notes, err := freezer(v.file, p).Rehearse(ctx, p.Freeze)
+	notes, err := parts.Freezer(v.file, p, v.id.Agent.Version).Rehearse(ctx, p.Freeze)
 	if err != nil {
 		return looked(err, "a run would be refused for the same reason")
 	}
