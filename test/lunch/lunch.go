@@ -64,6 +64,10 @@ func Set(ctx context.Context, c Config) (_ *Host, err error) {
 	if h.Guest, err = guest.Boot(ctx, guest.Config{Tree: guest.Host, Mounts: map[string]string{Data: volume}}); err != nil {
 		return nil, err
 	}
+	// The host has this machine's network, where another server may have the port.
+	if err := h.Guest.Write("/etc/mysql/mariadb.conf.d/99-lunch.cnf", "[mysqld]\nskip-networking\n", 0o644); err != nil {
+		return nil, err
+	}
 	if _, err := h.Guest.Shell(ctx, "mkdir -p /run/mysqld && systemctl start mariadb"); err != nil {
 		return nil, err
 	}
