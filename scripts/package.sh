@@ -29,10 +29,11 @@ esac
 # So many digits everywhere: by itself git takes more in a clone that has more objects.
 version=${VERSION:-$(git describe --tags --always --dirty --abbrev=12 2>/dev/null)} || true
 [ -n "$version" ] || {
-	echo "package: no version: build in a clone, or set VERSION" >&2
+	echo "package: no version: build in a clone, or set VERSION and SOURCE_DATE_EPOCH" >&2
 	exit 1
 }
-export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+export SOURCE_DATE_EPOCH
 
 # The packages' version: digits first, no hyphen, and what comes later sorts
 # higher. 1.2.0-3-gabc (three commits after the tag) is 1.2.0+3.gabc; without a
