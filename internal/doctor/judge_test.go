@@ -218,6 +218,7 @@ func TestJudgeWorking(t *testing.T) {
 		"none":         {Working{}, line{Warn, true, "systemctl"}, nil},
 		"free":         {Working{Addr: "127.0.0.1:9180"}, line{Warn, true, "systemctl"}, &line{OK, true, "nobody listens on 127.0.0.1:9180"}},
 		"taken":        {Working{Addr: "127.0.0.1:9180", Listens: true}, line{Warn, true, "systemctl"}, &line{Fail, true, "the worker would not start"}},
+		"another host": {Working{Addr: "10.0.0.1:9180", Foreign: true}, line{Warn, true, "systemctl"}, &line{Fail, true, "no address of this host"}},
 		"out of sight": {Working{Addr: "10.0.0.1:9180", AddrErr: "timeout"}, line{Warn, true, "systemctl"}, &line{Warn, false, "timeout"}},
 		"who knows":    {Working{Err: "cannot read the kernel's locks"}, line{Warn, false, "locks"}, nil},
 		"without HTTP": {Working{PID: 7}, line{OK, true, "process 7"}, nil},

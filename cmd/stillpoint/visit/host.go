@@ -126,6 +126,12 @@ func (v *visit) lookAtRuntimeDir(context.Context) []doctor.Finding {
 	case err != nil:
 		r.Problem = err.Error()
 	}
+	switch err = freeze.CheckRuntimeRoom(dir); {
+	case err != nil && r.Problem == "" && os.Geteuid() != 0 && errors.Is(err, fs.ErrPermission):
+		return looked(err, doctor.AsRoot)
+	default:
+		r.NoRoom = text(err)
+	}
 	return []doctor.Finding{doctor.JudgeRuntime(r)}
 }
 

@@ -1,6 +1,7 @@
 package visit
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -45,6 +46,8 @@ func innermost(err error) string {
 	var unsent *smithyhttp.RequestSendError
 	var op *smithy.OperationError
 	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return "it was waited for in vain"
 	case errors.As(err, &unsent):
 		return unsent.Err.Error()
 	case errors.As(err, &op):
