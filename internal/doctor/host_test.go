@@ -138,8 +138,9 @@ const (
 
 func TestUnit(t *testing.T) {
 	bounds := doctor.UnitFor{Stop: 2 * time.Minute, Window: 45 * time.Second, Freezes: true, Locates: true}
+	files := "# /lib/systemd/system/stillpoint.service\n[Service]\nWatchdogSec=90\n"
 	unit := func(replace ...string) []doctor.Finding {
-		u, ok, err := doctor.ParseUnit("stillpoint.service", strings.NewReplacer(replace...).Replace(unitWell))
+		u, ok, err := doctor.ParseUnit("stillpoint.service", strings.NewReplacer(replace...).Replace(unitWell), files)
 		if err != nil || !ok {
 			t.Fatalf("%v %v", ok, err)
 		}
@@ -150,18 +151,28 @@ func TestUnit(t *testing.T) {
 		{"no watchdog, and no bound", unit("2min 30s", "infinity", "1min 30s", "0"), []string{"ok"}},
 		{"a stop that is too short", unit("2min 30s", "1min 30s"), []string{"warn TimeoutStopSec=120"}},
 		{"a watchdog that is too short", unit("WatchdogUSec=1min 30s", "WatchdogUSec=45s"), []string{"FAIL WatchdogSec=75"}},
+		{"a unit that does not run", unit("WatchdogUSec=1min 30s", "WatchdogUSec=infinity"), []string{"ok"}},
 		{"no thaw", unit("stillpoint thaw", "true"), []string{"warn ExecStopPost=stillpoint thaw"}},
 		{"no right to freeze", unit(" cap_sys_admin", ""), []string{"FAIL add CAP_SYS_ADMIN"}},
 	})
+	files += "# /etc/systemd/system/stillpoint.service.d/ours.conf\n[Service]\n#WatchdogSec=5min\n WatchdogSec = 0.5min10s\n"
+	judge(t, []row{
+		{"a watchdog that will be too short", unit(), []string{"FAIL WatchdogSec is 40s"}},
+		{"the same, and it does not run", unit("WatchdogUSec=1min 30s", "WatchdogUSec=infinity"), []string{"FAIL WatchdogSec is 40s"}},
+	})
+	files = ""
 	bounds.Locates = false
 	judge(t, []row{
 		{"no right that no plan needs", unit(" cap_sys_ptrace", "", " cap_dac_read_search", ""), []string{"ok"}},
 		{"no right to freeze, nothing to locate", unit(" cap_sys_admin", ""), []string{"FAIL add CAP_SYS_ADMIN"}},
 	})
-	if _, ok, err := doctor.ParseUnit("x", unitNone); ok || err != nil {
+	if _, ok, err := doctor.ParseUnit("x", unitNone, ""); ok || err != nil {
 		t.Errorf("a unit that is not there: %v %v", ok, err)
 	}
-	if _, _, err := doctor.ParseUnit("x", "TimeoutStopUSec=soon"); err == nil {
+	if _, _, err := doctor.ParseUnit("x", "TimeoutStopUSec=soon", ""); err == nil {
 		t.Error("a span of time that is none is read")
+	}
+	if _, _, err := doctor.ParseUnit("x", unitWell, "WatchdogSec=a while"); err == nil {
+		t.Error("a span of time that is none is read of the file")
 	}
 }

@@ -60,8 +60,10 @@ func TestLunch(t *testing.T) {
 	if f := r.First.Result; f.Status != messages.Succeeded || f.Consistency != messages.ConsistencyApplication || len(f.Snapshots) != 1 {
 		t.Fatalf("got %s/%s/%s: %s\nwarnings: %v", f.Status, f.Reason, f.Consistency, f.Message, f.Warnings)
 	}
-	if !r.Doctor {
-		t.Log("this build has no doctor yet: left out")
+	for _, seen := range []string{"ok    host.unit ", "ok    queue.permissions ", "ok    nightly: ec2.create ", "ok    nightly: database.location ", "ok    nightly: freeze.mounts "} {
+		if !strings.Contains(r.Doctor, seen) {
+			t.Errorf("the doctor does not say %q:\n%s", seen, r.Doctor)
+		}
 	}
 	t.Logf("installed, configured with three lines, first snapshot done: %s\n%s", r.Took.Round(100*time.Millisecond), r.First.Subject)
 	for _, name := range []string{"worker.lock", "run.lock"} {

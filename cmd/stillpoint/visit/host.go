@@ -181,12 +181,16 @@ func (v *visit) lookAtUnit(ctx context.Context) []doctor.Finding {
 	if _, err := os.Stat("/run/systemd/system"); err != nil || v.file.QueueURL == "" { // sd_booted(3); or no worker is wanted
 		return nil
 	}
-	out, err := exec.CommandContext(ctx, "systemctl", "show", unitName,
+	shown, err := exec.CommandContext(ctx, "systemctl", "show", unitName,
 		"--property=LoadState,TimeoutStopUSec,WatchdogUSec,ExecStopPost,CapabilityBoundingSet").Output()
 	if err != nil {
 		return []doctor.Finding{doctor.Unchecked(fmt.Sprintf("systemctl show %s: %v", unitName, err), "look at TimeoutStopSec and WatchdogSec of the worker's unit yourself")}
 	}
-	u, loaded, err := doctor.ParseUnit(unitName, string(out))
+	files, unread := exec.CommandContext(ctx, "systemctl", "cat", unitName).Output()
+	u, loaded, err := doctor.ParseUnit(unitName, string(shown), string(files))
+	if loaded && unread != nil {
+		err = fmt.Errorf("systemctl cat %s: %w", unitName, unread)
+	}
 	switch {
 	case err != nil:
 		return []doctor.Finding{doctor.Unchecked(err.Error(), "look at TimeoutStopSec and WatchdogSec of the worker's unit yourself")}
