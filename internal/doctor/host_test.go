@@ -101,6 +101,7 @@ func TestRuntimeAndLeftovers(t *testing.T) {
 	judge(t, []row{
 		{"root's", one(doctor.JudgeRuntime(doctor.Runtime{Dir: "/run/stillpoint", Exists: true})), []string{"ok nobody else"}},
 		{"to be made", one(doctor.JudgeRuntime(doctor.Runtime{Dir: "/run/x"})), []string{"ok not there yet"}},
+		{"full", one(doctor.JudgeRuntime(doctor.Runtime{Dir: "/run/x", Exists: true, NoRoom: "0 KiB are free"})), []string{"FAIL make room"}},
 		{"everybody's", one(doctor.JudgeRuntime(doctor.Runtime{Dir: "/run/x", Problem: "chmod go-w"})), []string{"FAIL chmod"}},
 		{"no record", record(doctor.Record{}), []string{"ok"}},
 		{"an earlier boot", record(doctor.Record{Found: true, EarlierBoot: true, Frozen: []string{"/d"}}), []string{"ok earlier boot"}},

@@ -4,12 +4,14 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"go.uber.org/goleak"
 
@@ -145,5 +147,14 @@ func TestSkew(t *testing.T) {
 func TestSynchronized(t *testing.T) {
 	if _, err := Synchronized(); err != nil { // whichever it is, the kernel tells
 		t.Skip(err)
+	}
+}
+
+// What a credential_process writes is not repeated: it may be the secret.
+func TestProcessThatWritesNoJSON(t *testing.T) {
+	cfg := aws.Config{Credentials: aws.NewCredentialsCache(processcreds.NewProvider("echo opensesame"))}
+	_, err := FindCredentials(t.Context(), cfg)
+	if err == nil || strings.Contains(err.Error(), "opensesame") || !strings.Contains(err.Error(), "credential_process") {
+		t.Errorf("%v", err)
 	}
 }

@@ -39,6 +39,7 @@ func (v *visit) host() []doctor.Check {
 		{Name: "host.runtime_dir", Look: v.lookAtRuntimeDir},
 		{Name: "host.leftovers", Look: v.lookForLeftovers},
 		{Name: "host.unit", Look: v.lookAtUnit},
+		{Name: "host.environment", Look: v.lookAtEnvironment},
 	}
 }
 
@@ -126,6 +127,12 @@ func (v *visit) lookAtRuntimeDir(context.Context) []doctor.Finding {
 	case err != nil:
 		r.Problem = err.Error()
 	}
+	switch err = freeze.CheckRuntimeRoom(dir); {
+	case err != nil && r.Problem == "" && os.Geteuid() != 0 && errors.Is(err, fs.ErrPermission):
+		return looked(err, doctor.AsRoot)
+	default:
+		r.NoRoom = text(err)
+	}
 	return []doctor.Finding{doctor.JudgeRuntime(r)}
 }
 
@@ -149,6 +156,21 @@ func (v *visit) lookForLeftovers(context.Context) []doctor.Finding {
 	}
 	applier[0].Check = "host.applier_note"
 	return append(found, applier...)
+}
+
+// environmentFile is what the packages' unit reads.
+const environmentFile = "/etc/stillpoint/environment"
+
+// lookAtEnvironment says whether this process asks AWS as the worker does.
+func (v *visit) lookAtEnvironment(context.Context) []doctor.Finding {
+	text, err := os.ReadFile(environmentFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || v.file.QueueURL == "":
+		return nil
+	case err != nil:
+		return []doctor.Finding{doctor.Unchecked(err.Error(), doctor.AsRoot)}
+	}
+	return []doctor.Finding{doctor.JudgeEnvironment(environmentFile, string(text), os.Getenv)}
 }
 
 // unitName is the worker's unit, as the packages call it.

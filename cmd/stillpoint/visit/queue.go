@@ -59,7 +59,7 @@ func (v *visit) lookAtDeadLetters(ctx context.Context, q *queue.Queue, of queue.
 	}
 	v.notAsked = append(v.notAsked, "sqs:SendMessage to "+seen.ARN)
 	return doctor.JudgeDeadLetters(doctor.DeadLetters{
-		Queue: queueSeen(seen), Target: of.DeadLetters, FromFile: v.file.DeadLetterQueueURL != "",
+		Queue: queueSeen(seen), Of: of.ARN, Target: of.DeadLetters, FromFile: v.file.DeadLetterQueueURL != "",
 	}, of.Retention)
 }
 
