@@ -8,7 +8,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
-	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
@@ -36,9 +35,6 @@ func FindCredentials(ctx context.Context, cfg aws.Config) (Credentials, error) {
 	ctx, cancel := context.WithTimeout(ctx, credentialsTimeout)
 	defer cancel()
 	c, err := cfg.Credentials.Retrieve(ctx)
-	if errors.As(err, new(*processcreds.ProviderError)) { // whose text may have all that the process wrote
-		return Credentials{}, errors.New("the profile's credential_process fails, or writes what is no credentials in JSON: run it by hand")
-	}
 	if err != nil {
 		return Credentials{}, err
 	}
