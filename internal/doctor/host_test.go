@@ -132,12 +132,12 @@ func TestRuntimeAndLeftovers(t *testing.T) {
 
 // What systemctl show prints of such units (systemd 252).
 const (
-	unitWell = "LoadState=loaded\nTimeoutStopUSec=2min 30s\nWatchdogUSec=1min 30s\nExecStopPost={ path=/usr/sbin/stillpoint ; argv[]=/usr/sbin/stillpoint thaw --wait 60s ; ignore_errors=no }\nCapabilityBoundingSet=cap_dac_override cap_dac_read_search cap_sys_ptrace cap_sys_admin\n"
+	unitWell = "ActiveState=active\nUnitFileState=enabled\nExecStart={ path=/usr/bin/stillpoint ; argv[]=/usr/bin/stillpoint worker ; ignore_errors=no ; start_time=[n/a] }\nLoadState=loaded\nTimeoutStopUSec=2min 30s\nWatchdogUSec=1min 30s\nExecStopPost={ path=/usr/sbin/stillpoint ; argv[]=/usr/sbin/stillpoint thaw --wait 60s ; ignore_errors=no }\nCapabilityBoundingSet=cap_dac_override cap_dac_read_search cap_sys_ptrace cap_sys_admin\n"
 	unitNone = "LoadState=not-found\nTimeoutStopUSec=1min 30s\nWatchdogUSec=0\n"
 )
 
 func TestUnit(t *testing.T) {
-	bounds := doctor.UnitFor{Stop: 2 * time.Minute, Window: 45 * time.Second, Freezes: true, Locates: true}
+	bounds := doctor.UnitFor{Stop: 2 * time.Minute, Window: 45 * time.Second, Freezes: true, Locates: true, File: "/etc/stillpoint/stillpoint.yaml", Default: "/etc/stillpoint/stillpoint.yaml"}
 	files := "# /lib/systemd/system/stillpoint.service\n[Service]\nWatchdogSec=90\n"
 	unit := func(replace ...string) []doctor.Finding {
 		u, ok, err := doctor.ParseUnit("stillpoint.service", strings.NewReplacer(replace...).Replace(unitWell), files)
@@ -154,6 +154,11 @@ func TestUnit(t *testing.T) {
 		{"a unit that does not run", unit("WatchdogUSec=1min 30s", "WatchdogUSec=infinity"), []string{"ok"}},
 		{"no thaw", unit("stillpoint thaw", "true"), []string{"warn ExecStopPost=stillpoint thaw"}},
 		{"no right to freeze", unit(" cap_sys_admin", ""), []string{"FAIL add CAP_SYS_ADMIN"}},
+		{"not at the next boot", unit("=enabled", "=disabled"), []string{"warn systemctl enable stillpoint.service"}},
+		{"neither started nor enabled", unit("=enabled", "=disabled", "=active", "=inactive"), []string{"ok"}},
+		{"masked", unit("=loaded", "=masked"), []string{"FAIL systemctl unmask"}},
+		{"another file", unit("worker ;", "worker --config /etc/other.yaml ;"), []string{"warn stillpoint doctor --config /etc/other.yaml"}},
+		{"the same file", unit("worker ;", "worker --config=/etc/stillpoint/stillpoint.yaml ;"), []string{"ok"}},
 	})
 	files += "# /etc/systemd/system/stillpoint.service.d/ours.conf\n[Service]\n#WatchdogSec=5min\n WatchdogSec = 0.5min10s\n"
 	judge(t, []row{

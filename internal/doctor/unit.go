@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -18,6 +19,10 @@ type Unit struct {
 	Thaws bool
 	// Capabilities are those of CapabilityBoundingSet, in capitals; nil: not told.
 	Capabilities []string
+	// File is the one that the worker is given by --config; "": the default.
+	File string
+	// NotAtBoot says that it runs, and is not enabled; Masked that it cannot be started.
+	NotAtBoot, Masked bool
 }
 
 // UnitFor is what the file wants of the unit.
@@ -27,6 +32,8 @@ type UnitFor struct {
 	Stop, Window time.Duration
 	// Freezes and Locates are those of Rights.
 	Freezes, Locates bool
+	// File is the one that was looked at, Default where one is looked for that nobody names.
+	File, Default string
 }
 
 // capabilities are those without which the worker cannot do it.
@@ -42,6 +49,9 @@ func (f UnitFor) capabilities() (names []string) {
 
 // JudgeUnit judges it.
 func JudgeUnit(u Unit, f UnitFor) Finding {
+	if u.Masked {
+		return Bad(u.Name+" is masked: no worker can be started by it", "systemctl unmask "+u.Name)
+	}
 	var grave, minor, fixes []string
 	if u.TimeoutStop > 0 && u.TimeoutStop < f.Stop {
 		minor = append(minor, fmt.Sprintf("TimeoutStopSec is %s, and a stop may take %s", u.TimeoutStop, f.Stop))
@@ -63,6 +73,14 @@ func JudgeUnit(u Unit, f UnitFor) Finding {
 			}
 		}
 	}
+	if file := cmp.Or(u.File, f.Default); file != f.File {
+		minor = append(minor, fmt.Sprintf("its worker reads %s, and not %s, which was looked at", file, f.File))
+		fixes = append(fixes, "that file, or run stillpoint doctor --config "+file)
+	}
+	if u.NotAtBoot {
+		minor = append(minor, "its worker runs, and will not be started at the next boot")
+		fixes = append(fixes, "it to start at boot by systemctl enable "+u.Name)
+	}
 	said, fix := u.Name+": "+strings.Join(append(grave, minor...), "; "), "set in the unit: "+strings.Join(fixes, ", ")
 	switch {
 	case len(grave) > 0:
@@ -80,11 +98,21 @@ func JudgeUnit(u Unit, f UnitFor) Finding {
 // started; the shorter one counts. ok is false where the unit is not loaded.
 func ParseUnit(name, shown, files string) (u Unit, ok bool, err error) {
 	u.Name = name
+	active, disabled := false, false
 	for line := range strings.Lines(shown) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		switch key {
 		case "LoadState":
-			ok = value == "loaded"
+			u.Masked = value == "masked"
+			ok = value == "loaded" || u.Masked
+		case "ActiveState":
+			active = value == "active"
+		case "UnitFileState":
+			disabled = value == "disabled"
+		case "ExecStart":
+			if m := configFlag.FindStringSubmatch(value); m != nil {
+				u.File = m[1]
+			}
 		case "TimeoutStopUSec":
 			u.TimeoutStop, err = timespan(value)
 		case "WatchdogUSec":
@@ -98,6 +126,7 @@ func ParseUnit(name, shown, files string) (u Unit, ok bool, err error) {
 			return u, ok, fmt.Errorf("cannot read %s: %w", key, err)
 		}
 	}
+	u.NotAtBoot = active && disabled
 	next, err := timespan(lastSetting(files, "WatchdogSec"))
 	if err != nil {
 		return u, ok, fmt.Errorf("cannot read WatchdogSec: %w", err)
@@ -107,6 +136,9 @@ func ParseUnit(name, shown, files string) (u Unit, ok bool, err error) {
 	}
 	return u, ok, nil
 }
+
+// configFlag finds the file in what `systemctl show` prints of ExecStart.
+var configFlag = regexp.MustCompile(`argv\[\]=[^;]* --config[ =]([^ ;]+)`)
 
 // lastSetting is the value that counts where a setting takes one: the last one of all files.
 func lastSetting(files, key string) (value string) {

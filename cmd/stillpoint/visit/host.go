@@ -182,13 +182,13 @@ func (v *visit) lookAtUnit(ctx context.Context) []doctor.Finding {
 		return nil
 	}
 	shown, err := exec.CommandContext(ctx, "systemctl", "show", unitName,
-		"--property=LoadState,TimeoutStopUSec,WatchdogUSec,ExecStopPost,CapabilityBoundingSet").Output()
+		"--property=LoadState,ActiveState,UnitFileState,ExecStart,TimeoutStopUSec,WatchdogUSec,ExecStopPost,CapabilityBoundingSet").Output()
 	if err != nil {
 		return []doctor.Finding{doctor.Unchecked(fmt.Sprintf("systemctl show %s: %v", unitName, err), "look at TimeoutStopSec and WatchdogSec of the worker's unit yourself")}
 	}
 	files, unread := exec.CommandContext(ctx, "systemctl", "cat", unitName).Output()
 	u, loaded, err := doctor.ParseUnit(unitName, string(shown), string(files))
-	if loaded && unread != nil {
+	if loaded && !u.Masked && unread != nil {
 		err = fmt.Errorf("systemctl cat %s: %w", unitName, unread)
 	}
 	switch {
@@ -200,5 +200,6 @@ func (v *visit) lookAtUnit(ctx context.Context) []doctor.Finding {
 	window, _ := parts.LongestWindow(v.file)
 	return []doctor.Finding{doctor.JudgeUnit(u, doctor.UnitFor{
 		Stop: parts.StopBudget(v.file), Window: window, Freezes: v.planned(freezes), Locates: v.planned(locates),
+		File: v.path, Default: config.DefaultPath,
 	})}
 }
