@@ -52,8 +52,9 @@ func TestGalera(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = arbitrator.Process.Kill(); _ = arbitrator.Wait() }()
+	root := first.Root(t)
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		rows, err := first.Root(t).Query(t.Context(), "SHOW GLOBAL STATUS LIKE 'wsrep_cluster_size'")
+		rows, err := root.Query(t.Context(), "SHOW GLOBAL STATUS LIKE 'wsrep_cluster_size'")
 		if err == nil && len(rows) == 1 && rows[0]["value"] == "2" {
 			break
 		}
