@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 GO ?= go
 LINT_VERSION := v2.15.0
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null)
 
 LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION))
 

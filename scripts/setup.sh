@@ -2,8 +2,9 @@
 # Installs from the distribution's packages what the tests, the demo and the
 # benchmark need, where it is missing: a MariaDB server without a service that
 # starts at boot, its client, and xfsprogs. Changes nothing else. With the
-# argument "mysql" also what only the tests need: Oracle's MySQL (mysql.sh), and
-# a Debian to install the packages in (debian.sh, with debootstrap).
+# argument "mysql" also what only the tests need: Oracle's MySQL (mysql.sh),
+# a Debian to install the packages in (debian.sh, with debootstrap), and curl,
+# which the documents' commands use.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -15,7 +16,10 @@ packages() {
 	have mariadbd && have mariadb-install-db || need+=(mariadb-server-core)
 	have mariadb-binlog && have mariadb || need+=(mariadb-client)
 	have losetup || need+=(mount)
-	[ "${1:-}" != mysql ] || have debootstrap || need+=(debootstrap)
+	if [ "${1:-}" = mysql ]; then
+		have debootstrap || need+=(debootstrap)
+		have curl || need+=(curl)
+	fi
 	[ "${#need[@]}" -eq 0 ] && return
 
 	if [ "$(id -u)" -ne 0 ]; then

@@ -18,6 +18,7 @@ func TestAlarms(t *testing.T) {
 		"stillpoint-db1-oldest-message":      "ApproximateAgeOfOldestMessage of stillpoint-db1, Maximum over 60 s, 3 times GreaterThanOrEqualToThreshold 1800, else notBreaching",
 		"stillpoint-db1-no-success":          "ApproximateNumberOfMessagesVisible of stillpoint-db1-success, Maximum over 300 s, 3 times LessThanThreshold 1, else breaching",
 		"stillpoint-stillpoint-inconsistent": "ApproximateNumberOfMessagesVisible of stillpoint-inconsistent, Maximum over 60 s, 1 times GreaterThanOrEqualToThreshold 1, else notBreaching",
+		"stillpoint-stillpoint-failed":       "ApproximateNumberOfMessagesVisible of stillpoint-failed, Maximum over 60 s, 1 times GreaterThanOrEqualToThreshold 1, else notBreaching",
 		"stillpoint-stillpoint-undelivered":  "ApproximateNumberOfMessagesVisible of stillpoint-undelivered, Maximum over 60 s, 1 times GreaterThanOrEqualToThreshold 1, else notBreaching",
 	}
 	for _, s := range []*stack.Stack{fleet, instance} {
@@ -100,7 +101,7 @@ func TestDashboard(t *testing.T) {
 	if len(body.Widgets) < 5 || strings.Contains(text, "${") {
 		t.Errorf("got %s", text)
 	}
-	for _, queue := range []string{"stillpoint-inconsistent", "stillpoint-undelivered", "stillpoint-results"} {
+	for _, queue := range []string{"stillpoint-inconsistent", "stillpoint-undelivered", "stillpoint-failed", "stillpoint-results"} {
 		if !strings.Contains(text, queue) {
 			t.Errorf("the dashboard does not show %s", queue)
 		}

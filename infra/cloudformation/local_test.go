@@ -204,6 +204,37 @@ func TestWhoHearsWhat(t *testing.T) {
 	}
 }
 
+// One address may be given for several: SNS takes it once for a topic, with the widest filter.
+func TestOneAddressForAll(t *testing.T) {
+	for what, given := range map[string]map[string]string{
+		"OnCallByEmail TeamByEmail EverythingByEmail": {"OnCallEmail": "a@example.com", "TeamEmail": "b@example.com", "EverythingEmail": "c@example.com"},
+		"TeamByEmail":       {"OnCallEmail": "a@example.com", "TeamEmail": "a@example.com"},
+		"EverythingByEmail": {"OnCallEmail": "a@example.com", "TeamEmail": "a@example.com", "EverythingEmail": "a@example.com"},
+		"":                  {},
+	} {
+		l := deploy(t, nil)
+		fleet, err := stack.Fleet(stack.Env{Parameters: given, QueueURL: l.url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var heard []string
+		for _, id := range []string{"OnCallByEmail", "TeamByEmail", "EverythingByEmail"} {
+			if _, ok := fleet.Resources[id]; ok {
+				heard = append(heard, id)
+			}
+		}
+		if got := strings.Join(heard, " "); got != what {
+			t.Errorf("with %v there are the subscriptions %q, want %q", given, got, what)
+		}
+		if _, ok := fleet.Resources["AlarmsByEmail"]; ok != (given["OnCallEmail"] != "") {
+			t.Errorf("with %v alarms by mail: %t", given, ok)
+		}
+		if err := fleet.Deploy(t.Context(), l.cloud); err != nil {
+			t.Errorf("with %v: %v", given, err)
+		}
+	}
+}
+
 func with(p, more map[string]any) map[string]any {
 	out := map[string]any{}
 	for _, m := range []map[string]any{p, more} {

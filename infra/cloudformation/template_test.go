@@ -139,6 +139,36 @@ func TestServicesAreBound(t *testing.T) {
 	})
 }
 
+// Rules reach queues, by the one condition that EventBridge's guide has for them: a topic's policy can have none, it says.
+// https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
+func TestRulesReachQueues(t *testing.T) {
+	stacks := instances(t)
+	stacks["fleet"], _ = both(t, stack.Env{})
+	for name, s := range stacks {
+		admitted := map[string]bool{} // rule and queue
+		for _, r := range s.Resources {
+			if r.Type != "AWS::SQS::QueuePolicy" {
+				continue
+			}
+			for _, st := range list(r.Properties["PolicyDocument"], "Statement") {
+				admitted[fmt.Sprint(st["Condition"], st["Resource"])] = true
+			}
+		}
+		for id, r := range s.Resources {
+			if r.Type != "AWS::Events::Rule" {
+				continue
+			}
+			rule := fmt.Sprintf("arn:aws:events:%s:%s:rule/%s", stack.Region, stack.Account, r.Properties["Name"])
+			for _, target := range list(r.Properties, "Targets") {
+				condition := map[string]any{"ArnEquals": map[string]any{"aws:SourceArn": rule}}
+				if !admitted[fmt.Sprint(condition, target["Arn"])] {
+					t.Errorf("%s: no queue's policy lets %s in to %v", name, id, target["Arn"])
+				}
+			}
+		}
+	}
+}
+
 // A replaced instance goes on with the same queue, so nothing is named by it.
 func TestNamedByRole(t *testing.T) {
 	const id = "i-0123456789abcdef0"

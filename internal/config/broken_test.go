@@ -68,7 +68,7 @@ func TestBrokenFiles(t *testing.T) {
 		{plan, "    maxHold: 45s", 9, "did you mean max_hold?"},
 		{mysql, "      max_hold: 45s", 7, "it stands in a plan"},
 		{mysql, "      lock_timout: 1s", 7, "did you mean lock_timeout?"},
-		{mysql, "      password: secret", 7, "unknown key \"password\""},
+		{mysql, "      password: secret", 7, "unknown key \"password\": it stands in the defaults_file"},
 		{1, "queue: https://example.com/q", 1, "unknown key \"queue\""},
 		{1, "queue-url: https://example.com/q", 1, "did you mean queue_url?"},
 		{1, "max_age: 1h", 1, "it stands in a plan"},
@@ -102,6 +102,7 @@ func TestBrokenFiles(t *testing.T) {
 		{1, "queue_url: https://sqs.eu-west-1.amazonaws.com/", 1, "queue_url must be like"},
 		{1, "queue_url: https://sqs.eu-west-1.amazonaws.com/1/q.fifo", 1, "FIFO"},
 		{1, "dead_letter_queue_url: arn:aws:sqs:eu-west-1:111122223333:dlq", 1, "dead_letter_queue_url must be like"},
+		{1, "queue_url: https://example.com/q\ndead_letter_queue_url: https://example.com/q", 2, "dead_letter_queue_url must not be queue_url"},
 		{2, "topic_arn: arn:aws:sqs:eu-west-1:111122223333:t", 2, "topic_arn must be like arn:aws:sns:"},
 		{2, "topic_arn: arn:aws:sns:eu-west-1:1:t", 2, "topic_arn must be like"},
 		{2, "topic_arn: arn:aws:sns:eu-west-1:111122223333:t.fifo", 2, "FIFO"},
@@ -222,6 +223,18 @@ func TestEveryRefusalIsTested(t *testing.T) {
 	}
 	if got := supported(sectionMySQL, "lock"); slices.Contains(got, LockStop) || got[0] != LockFTWRL {
 		t.Errorf("lock may be %v", got)
+	}
+}
+
+// What is shown of the file may go to a log: the value of a password does not.
+func TestPasswordsAreNotShown(t *testing.T) {
+	for _, text := range []string{
+		"      usr: u\n      password: opensesame", "      \"password\": 'opensesame'", "      {Passwd: opensesame}", "      usr: u\n      aws_secret_access_key: opensesame # ",
+	} {
+		_, err := Parse([]byte(with(7, text)), "f")
+		if err == nil || strings.Contains(err.Error(), "opensesame") || !strings.Contains(err.Error(), "mysql:") {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 

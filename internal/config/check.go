@@ -48,6 +48,9 @@ func (f *File) check(found *findings) {
 	at := func(key string) where { return where{key} }
 	checkQueueURL(found, at("queue_url"), f.QueueURL)
 	checkQueueURL(found, at("dead_letter_queue_url"), f.DeadLetterQueueURL)
+	if f.DeadLetterQueueURL != "" && f.DeadLetterQueueURL == f.QueueURL {
+		found.add(at("dead_letter_queue_url"), "must not be queue_url: what cannot be understood would come back at once, without end; leave it out to use the queue's own")
+	}
 	switch {
 	case f.TopicARN == "":
 	case strings.HasSuffix(f.TopicARN, ".fifo"):

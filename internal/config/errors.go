@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -35,6 +36,10 @@ func (e *Error) Error() string {
 	}
 	return s
 }
+
+// secretLine is a line of the file whose key says that its value is nobody's
+// business: no key of the file is one, but many a reader tries.
+var secretLine = regexp.MustCompile(`(?mi)^([ >]*\d+ \|.*(?:passw|secret)\w*["']?:).*$`)
 
 // maxErrors bounds how many errors are told at once.
 const maxErrors = 10
@@ -81,7 +86,7 @@ func (f *findings) report(tk *token.Token, sentence string) {
 	if tk != nil && tk.Position != nil {
 		e.Line, e.Column = tk.Position.Line, tk.Position.Column
 		var p printer.Printer
-		e.Source = strings.TrimRight(p.PrintErrorToken(tk, false), " \n")
+		e.Source = secretLine.ReplaceAllString(strings.TrimRight(p.PrintErrorToken(tk, false), " \n"), "$1 ...")
 	}
 	f.errs = append(f.errs, e)
 }

@@ -15,6 +15,9 @@ func unknown(section, key string) string {
 			return fmt.Sprintf("%s here: it stands %s", s, other.in)
 		}
 	}
+	if key == "password" {
+		return s + ": it stands in the defaults_file, below [client]"
+	}
 	if best := nearest(key, keysOf(section)); best != "" {
 		return fmt.Sprintf("%s: did you mean %s?", s, best)
 	}

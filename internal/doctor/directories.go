@@ -99,8 +99,8 @@ type Runtime struct {
 	Dir string
 	// Exists is false where it is still to be made.
 	Exists bool
-	// Problem is why it would be refused; "".
-	Problem string
+	// Problem is why it would be refused, NoRoom why nothing could be written there; "".
+	Problem, NoRoom string
 }
 
 // JudgeRuntime judges whose it is. What it lies on is JudgeRuntimeDir's.
@@ -108,6 +108,8 @@ func JudgeRuntime(r Runtime) Finding {
 	switch {
 	case r.Problem != "":
 		return Bad(r.Problem, "mend the directory: what a record in it says is done as root")
+	case r.NoRoom != "":
+		return Bad(r.NoRoom, "make room there, or mount it read-write: without its locks and its record neither the worker nor a run starts")
 	case !r.Exists:
 		return Good(r.Dir + " is not there yet: the first run makes it")
 	}

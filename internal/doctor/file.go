@@ -3,9 +3,11 @@ package doctor
 import "fmt"
 
 // JudgeFile says what can be done with what the file holds: the worker needs
-// queue and topic, `stillpoint snapshot` needs neither.
-func JudgeFile(queue, topic bool) Finding {
+// queue, topic and a plan, `stillpoint snapshot` none of them.
+func JudgeFile(queue, topic, plans bool) Finding {
 	switch {
+	case queue && topic && !plans:
+		return Bad("there is no plan: the worker does not start", "add one under plans: the mount points to freeze, and mysql")
 	case queue && topic:
 		return Good("it names a queue and a topic")
 	case queue:

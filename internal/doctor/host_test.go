@@ -101,6 +101,7 @@ func TestRuntimeAndLeftovers(t *testing.T) {
 	judge(t, []row{
 		{"root's", one(doctor.JudgeRuntime(doctor.Runtime{Dir: "/run/stillpoint", Exists: true})), []string{"ok nobody else"}},
 		{"to be made", one(doctor.JudgeRuntime(doctor.Runtime{Dir: "/run/x"})), []string{"ok not there yet"}},
+		{"full", one(doctor.JudgeRuntime(doctor.Runtime{Dir: "/run/x", Exists: true, NoRoom: "0 KiB are free"})), []string{"FAIL make room"}},
 		{"everybody's", one(doctor.JudgeRuntime(doctor.Runtime{Dir: "/run/x", Problem: "chmod go-w"})), []string{"FAIL chmod"}},
 		{"no record", record(doctor.Record{}), []string{"ok"}},
 		{"an earlier boot", record(doctor.Record{Found: true, EarlierBoot: true, Frozen: []string{"/d"}}), []string{"ok earlier boot"}},
@@ -131,14 +132,15 @@ func TestRuntimeAndLeftovers(t *testing.T) {
 
 // What systemctl show prints of such units (systemd 252).
 const (
-	unitWell = "LoadState=loaded\nTimeoutStopUSec=2min 30s\nWatchdogUSec=1min 30s\nExecStopPost={ path=/usr/sbin/stillpoint ; argv[]=/usr/sbin/stillpoint thaw --wait 60s ; ignore_errors=no }\nCapabilityBoundingSet=cap_dac_override cap_dac_read_search cap_sys_ptrace cap_sys_admin\n"
+	unitWell = "ActiveState=active\nUnitFileState=enabled\nExecStart={ path=/usr/bin/stillpoint ; argv[]=/usr/bin/stillpoint worker ; ignore_errors=no ; start_time=[n/a] }\nLoadState=loaded\nTimeoutStopUSec=2min 30s\nWatchdogUSec=1min 30s\nExecStopPost={ path=/usr/sbin/stillpoint ; argv[]=/usr/sbin/stillpoint thaw --wait 60s ; ignore_errors=no }\nCapabilityBoundingSet=cap_dac_override cap_dac_read_search cap_sys_ptrace cap_sys_admin\n"
 	unitNone = "LoadState=not-found\nTimeoutStopUSec=1min 30s\nWatchdogUSec=0\n"
 )
 
 func TestUnit(t *testing.T) {
-	bounds := doctor.UnitFor{Stop: 2 * time.Minute, Window: 45 * time.Second, Freezes: true, Locates: true}
+	bounds := doctor.UnitFor{Stop: 2 * time.Minute, Window: 45 * time.Second, Freezes: true, Locates: true, File: "/etc/stillpoint/stillpoint.yaml", Default: "/etc/stillpoint/stillpoint.yaml"}
+	files := "# /lib/systemd/system/stillpoint.service\n[Service]\nWatchdogSec=90\n"
 	unit := func(replace ...string) []doctor.Finding {
-		u, ok, err := doctor.ParseUnit("stillpoint.service", strings.NewReplacer(replace...).Replace(unitWell))
+		u, ok, err := doctor.ParseUnit("stillpoint.service", strings.NewReplacer(replace...).Replace(unitWell), files)
 		if err != nil || !ok {
 			t.Fatalf("%v %v", ok, err)
 		}
@@ -149,18 +151,33 @@ func TestUnit(t *testing.T) {
 		{"no watchdog, and no bound", unit("2min 30s", "infinity", "1min 30s", "0"), []string{"ok"}},
 		{"a stop that is too short", unit("2min 30s", "1min 30s"), []string{"warn TimeoutStopSec=120"}},
 		{"a watchdog that is too short", unit("WatchdogUSec=1min 30s", "WatchdogUSec=45s"), []string{"FAIL WatchdogSec=75"}},
+		{"a unit that does not run", unit("WatchdogUSec=1min 30s", "WatchdogUSec=infinity"), []string{"ok"}},
 		{"no thaw", unit("stillpoint thaw", "true"), []string{"warn ExecStopPost=stillpoint thaw"}},
 		{"no right to freeze", unit(" cap_sys_admin", ""), []string{"FAIL add CAP_SYS_ADMIN"}},
+		{"not at the next boot", unit("=enabled", "=disabled"), []string{"warn systemctl enable stillpoint.service"}},
+		{"neither started nor enabled", unit("=enabled", "=disabled", "=active", "=inactive"), []string{"ok"}},
+		{"masked", unit("=loaded", "=masked"), []string{"FAIL systemctl unmask"}},
+		{"another file", unit("worker ;", "worker --config /etc/other.yaml ;"), []string{"warn stillpoint doctor --config /etc/other.yaml"}},
+		{"the same file", unit("worker ;", "worker --config=/etc/stillpoint/stillpoint.yaml ;"), []string{"ok"}},
 	})
+	files += "# /etc/systemd/system/stillpoint.service.d/ours.conf\n[Service]\n#WatchdogSec=5min\n WatchdogSec = 0.5min10s\n"
+	judge(t, []row{
+		{"a watchdog that will be too short", unit(), []string{"FAIL WatchdogSec is 40s"}},
+		{"the same, and it does not run", unit("WatchdogUSec=1min 30s", "WatchdogUSec=infinity"), []string{"FAIL WatchdogSec is 40s"}},
+	})
+	files = ""
 	bounds.Locates = false
 	judge(t, []row{
 		{"no right that no plan needs", unit(" cap_sys_ptrace", "", " cap_dac_read_search", ""), []string{"ok"}},
 		{"no right to freeze, nothing to locate", unit(" cap_sys_admin", ""), []string{"FAIL add CAP_SYS_ADMIN"}},
 	})
-	if _, ok, err := doctor.ParseUnit("x", unitNone); ok || err != nil {
+	if _, ok, err := doctor.ParseUnit("x", unitNone, ""); ok || err != nil {
 		t.Errorf("a unit that is not there: %v %v", ok, err)
 	}
-	if _, _, err := doctor.ParseUnit("x", "TimeoutStopUSec=soon"); err == nil {
+	if _, _, err := doctor.ParseUnit("x", "TimeoutStopUSec=soon", ""); err == nil {
 		t.Error("a span of time that is none is read")
+	}
+	if _, _, err := doctor.ParseUnit("x", unitWell, "WatchdogSec=a while"); err == nil {
+		t.Error("a span of time that is none is read of the file")
 	}
 }

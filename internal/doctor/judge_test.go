@@ -156,6 +156,16 @@ func TestJudgeQueue(t *testing.T) {
 	}
 }
 
+// What would come back to the worker without end is no dead-letter queue.
+func TestJudgeDeadLetters(t *testing.T) {
+	letters := func(arn string) Finding {
+		return JudgeDeadLetters(DeadLetters{Queue: Queue{ARN: arn, Retention: 2 * time.Hour}, Of: "arn:aws:sqs:eu-west-1:1:q", Target: "arn:aws:sqs:eu-west-1:1:d", FromFile: true}, time.Hour)[0]
+	}
+	line{OK, true, "d"}.check(t, "its own", letters("arn:aws:sqs:eu-west-1:1:d"))
+	line{Warn, true, "easier to watch"}.check(t, "another", letters("arn:aws:sqs:eu-west-1:1:e"))
+	line{Fail, true, "out of the file"}.check(t, "itself", letters("arn:aws:sqs:eu-west-1:1:q"))
+}
+
 func TestJudgeOwner(t *testing.T) {
 	for name, tc := range map[string]struct {
 		owner, me string
@@ -208,6 +218,7 @@ func TestJudgeWorking(t *testing.T) {
 		"none":         {Working{}, line{Warn, true, "systemctl"}, nil},
 		"free":         {Working{Addr: "127.0.0.1:9180"}, line{Warn, true, "systemctl"}, &line{OK, true, "nobody listens on 127.0.0.1:9180"}},
 		"taken":        {Working{Addr: "127.0.0.1:9180", Listens: true}, line{Warn, true, "systemctl"}, &line{Fail, true, "the worker would not start"}},
+		"another host": {Working{Addr: "10.0.0.1:9180", Foreign: true}, line{Warn, true, "systemctl"}, &line{Fail, true, "no address of this host"}},
 		"out of sight": {Working{Addr: "10.0.0.1:9180", AddrErr: "timeout"}, line{Warn, true, "systemctl"}, &line{Warn, false, "timeout"}},
 		"who knows":    {Working{Err: "cannot read the kernel's locks"}, line{Warn, false, "locks"}, nil},
 		"without HTTP": {Working{PID: 7}, line{OK, true, "process 7"}, nil},
@@ -249,10 +260,13 @@ func TestTrouble(t *testing.T) {
 		want.minor.check(t, "minor", t1.Minor())
 	}
 	for _, tc := range []struct {
-		queue, topic bool
-		want         line
-	}{{true, true, line{OK, true, ""}}, {true, false, line{Fail, true, "topic_arn"}}, {false, true, line{Warn, true, "publishes"}}, {false, false, line{Warn, true, "nobody hears"}}} {
-		tc.want.check(t, "file", JudgeFile(tc.queue, tc.topic))
+		queue, topic, plans bool
+		want                line
+	}{
+		{true, true, true, line{OK, true, ""}}, {true, false, true, line{Fail, true, "topic_arn"}}, {true, true, false, line{Fail, true, "under plans"}},
+		{false, true, true, line{Warn, true, "publishes"}}, {false, false, false, line{Warn, true, "nobody hears"}},
+	} {
+		tc.want.check(t, "file", JudgeFile(tc.queue, tc.topic, tc.plans))
 	}
 }
 

@@ -184,7 +184,8 @@ type DeadLetters struct {
 	Queue
 	// URL is its own; "" where it is not known.
 	URL string
-	// Target is the ARN in the queue's redrive policy, and FromFile that the URL is the file's.
+	// Of is the ARN of the queue for requests, Target the one in its redrive policy; FromFile says that the URL is the file's.
+	Of       string
 	Target   string
 	FromFile bool
 }
@@ -193,7 +194,10 @@ type DeadLetters struct {
 func JudgeDeadLetters(d DeadLetters, retention time.Duration) []Finding {
 	_, _, name := place(d.ARN)
 	exists := Good(name)
-	if d.FromFile && d.Target != "" && d.Target != d.ARN {
+	switch {
+	case d.ARN == d.Of:
+		exists = Bad("the dead-letter queue is the queue itself: what cannot be understood comes back at once, without end", "take dead_letter_queue_url out of the file, or name another queue")
+	case d.FromFile && d.Target != "" && d.Target != d.ARN:
 		exists = Poor(fmt.Sprintf("dead_letter_queue_url in the file is %s, and the queue's redrive policy leads to %s", d.ARN, d.Target), "take dead_letter_queue_url out of the file: one queue is easier to watch than two")
 	}
 	kept := Good(fmt.Sprintf("dead letters are kept for %s, from when the request was sent", long(d.Retention)))

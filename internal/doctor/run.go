@@ -86,20 +86,29 @@ func (c Check) make(ctx context.Context, missing map[[2]string]bool) []Finding {
 	defer cancel()
 	done := make(chan []Finding, 1)
 	go func() { done <- c.Look(ctx) }()
-	// It has a little longer than its context, to say itself what it waited for.
-	late := time.NewTimer(within + time.Second)
-	defer late.Stop()
+	var found []Finding
+	ended := true
 	select {
-	case found := <-done:
-		if whole.Err() != nil { // what it says may be no more than that
-			return interrupted()
+	case found = <-done:
+	case <-ctx.Done():
+		// It has a little longer, to say itself what it waited for.
+		late := time.NewTimer(time.Second)
+		defer late.Stop()
+		select {
+		case found = <-done:
+		case <-late.C:
+			ended = false
 		}
-		return found
-	case <-late.C:
+	}
+	switch {
+	case whole.Err() != nil: // what it says may be no more than that
+		return interrupted()
+	case !ended:
 		f := Bad(fmt.Sprintf("no answer within %v", within), "see what it waits for: a frozen disk, a server that hangs, a firewall that drops")
 		f.Checked = false
 		return []Finding{f}
 	}
+	return found
 }
 
 // interrupted is of a check that was not made, or not to its end.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -104,6 +105,24 @@ func TestInterrupted(t *testing.T) {
 	if len(found) != 2 {
 		t.Errorf("%d findings", len(found))
 	}
+}
+
+// Nor is anyone kept waiting by a look that does not hear of it, as on a dead disk.
+func TestInterruptedWhileItHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, interrupt := context.WithCancel(t.Context())
+		defer interrupt()
+		began, end := time.Now(), make(chan struct{})
+		found := doctor.Run(ctx, []doctor.Check{{Name: "disk", Look: func(context.Context) []doctor.Finding {
+			interrupt()
+			<-end
+			return nil
+		}}}, nil)
+		if waited := time.Since(began); waited > time.Second || len(found) != 1 || found[0].Status != doctor.Warn || found[0].Checked {
+			t.Errorf("after %s: %+v", waited, found)
+		}
+		close(end)
+	})
 }
 
 // A look that hangs is left behind, and fails.

@@ -20,9 +20,11 @@ type Working struct {
 	// Why is what keeps it from its work, as it says; empty: nothing.
 	Why []string
 	// Addr is http_addr, where no worker runs; "": there is none, or one runs. Listens
-	// says that somebody else listens there, AddrErr why that is not known.
+	// says that somebody else listens there, Foreign that the address is none of this
+	// host's, AddrErr why that is not known.
 	Addr    string
 	Listens bool
+	Foreign bool
 	AddrErr string
 	// LastPoll is when SQS last answered it; zero: not known.
 	LastPoll time.Time
@@ -69,6 +71,8 @@ func judgeAddr(w Working) Finding {
 		return Unchecked(fmt.Sprintf("whether http_addr %s is free: %s", w.Addr, w.AddrErr), "see by ss -ltnp")
 	case w.Listens:
 		return Bad(fmt.Sprintf("another program listens on http_addr %s: the worker would not start", w.Addr), `see which by ss -ltnp; give http_addr another port, or "" to turn it off`)
+	case w.Foreign:
+		return Bad(fmt.Sprintf("http_addr %s is no address of this host: the worker would not start", w.Addr), `write 127.0.0.1 or an address of this host, or "" to turn it off`)
 	}
 	return Good("nobody listens on " + w.Addr + " yet")
 }

@@ -96,7 +96,7 @@ func outlasting(ctx context.Context, p aws.CredentialsProvider, until time.Time)
 	if err != nil || !creds.CanExpire || creds.Expires.After(until) {
 		return creds, err
 	}
-	if cache, ok := p.(*aws.CredentialsCache); ok {
+	if cache, ok := p.(interface{ Invalidate() }); ok {
 		cache.Invalidate()
 		creds, err = p.Retrieve(ctx)
 	}

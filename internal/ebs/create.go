@@ -108,9 +108,11 @@ func (c *Client) CheckCreate(ctx context.Context, set snapshot.CreateSet) error 
 		return &snapshot.RefusedError{Sentence: tooMany(set)}
 	default:
 		operation = "CreateSnapshot"
-		_, err = c.api.CreateSnapshot(ctx, &ec2.CreateSnapshotInput{
-			VolumeId: aws.String(set.Volumes[0].ID), Description: description(set), TagSpecifications: tagSpec(set.Tags), DryRun: aws.Bool(true),
-		}, c.usePinned)
+		for i := 0; i == 0 || i < len(set.Volumes) && Code(err) == dryRunOK; i++ { // a policy can tell one volume from another
+			_, err = c.api.CreateSnapshot(ctx, &ec2.CreateSnapshotInput{
+				VolumeId: aws.String(set.Volumes[i].ID), Description: description(set), TagSpecifications: tagSpec(set.Tags), DryRun: aws.Bool(true),
+			}, c.usePinned)
+		}
 	}
 	switch {
 	case Code(err) == dryRunOK:

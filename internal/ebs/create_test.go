@@ -179,6 +179,8 @@ type fake struct {
 	sets []*ec2.CreateSnapshotsInput
 	each []string
 	fail func(volume string) error
+	// denied is a volume of which no snapshot may be made, as a dry run says.
+	denied string
 }
 
 func (f *fake) CreateSnapshots(_ context.Context, in *ec2.CreateSnapshotsInput, _ ...func(*ec2.Options)) (*ec2.CreateSnapshotsOutput, error) {
@@ -195,6 +197,9 @@ func (f *fake) CreateSnapshot(_ context.Context, in *ec2.CreateSnapshotInput, _ 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if aws.ToBool(in.DryRun) {
+		if *in.VolumeId == f.denied {
+			return nil, &smithy.GenericAPIError{Code: "UnauthorizedOperation"}
+		}
 		return nil, &smithy.GenericAPIError{Code: dryRunOK}
 	}
 	f.each = append(f.each, *in.VolumeId)
@@ -215,6 +220,17 @@ func many(n int) snapshot.CreateSet {
 		set.Attached = append(set.Attached, snapshot.Attachment{VolumeID: fmt.Sprintf("other-%d", i)})
 	}
 	return set
+}
+
+// With separate calls each of them is asked for beforehand: all may be allowed but one.
+func TestEachSeparateCallIsAskedFor(t *testing.T) {
+	set := many(41)
+	set.AllFrozen = true
+	for _, v := range set.Volumes {
+		if err := NewFromAPI(&fake{denied: v.ID}, "i-1").CheckCreate(t.Context(), set); err == nil {
+			t.Errorf("%s is denied, and the check is content", v.ID)
+		}
+	}
 }
 
 // More than 40 to leave out need separate calls, which need everything frozen.

@@ -125,6 +125,39 @@ func Expeditable() error {
 	return unix.Close(fd)
 }
 
+// What a run keeps in the runtime directory: its locks, its record, and a note
+// about an applier.
+const (
+	runtimeBytes  = 64 << 10
+	runtimeInodes = 4
+)
+
+// CheckRuntimeRoom says why a run could not keep its files in a runtime directory,
+// or make the directory where it is missing; nil where it could.
+func CheckRuntimeRoom(dir string) error {
+	at := dir
+	err := unix.Access(at, unix.W_OK)
+	for errors.Is(err, unix.ENOENT) && at != "/" {
+		at = filepath.Dir(at)
+		err = unix.Access(at, unix.W_OK)
+	}
+	if err != nil {
+		return fmt.Errorf("%s cannot be written to: %w", at, err)
+	}
+	var room unix.Statfs_t
+	if err := unix.Statfs(at, &room); err != nil {
+		return fmt.Errorf("cannot look at %s: %w", at, err)
+	}
+	// A tmpfs without a bound says 0 of 0.
+	if free := int64(room.Bavail) * room.Bsize; room.Blocks > 0 && free < runtimeBytes {
+		return fmt.Errorf("%d KiB are free under %s, and a run keeps %d KiB there", free>>10, at, runtimeBytes>>10)
+	}
+	if room.Files > 0 && room.Ffree < runtimeInodes {
+		return fmt.Errorf("%d inodes are free under %s, and a run makes %d files there", room.Ffree, at, runtimeInodes)
+	}
+	return nil
+}
+
 // CheckRuntimeDir says why a runtime directory would be refused; nil where it would
 // not, or is still to be made.
 func CheckRuntimeDir(dir string) (exists bool, err error) {

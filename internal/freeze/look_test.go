@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"stillpoint/internal/snapshot"
 )
 
@@ -103,6 +105,29 @@ func TestLookAndWrites(t *testing.T) {
 				t.Errorf("its image is on %q, %v", on, err)
 			}
 		})
+	}
+}
+
+// A runtime directory in which a run could write nothing is found, whether or not it is there yet.
+func TestCheckRuntimeRoom(t *testing.T) {
+	dir := t.TempDir()
+	for _, path := range []string{dir, dir + "/none/at/all", "/run/none"} {
+		if err := CheckRuntimeRoom(path); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	for options, says := range map[string]string{"mode=0700,size=4k": "KiB are free", "mode=0700,nr_inodes=2": "inodes are free", "mode=0700,size=0": ""} {
+		must(t, unix.Mount("tmpfs", dir, "tmpfs", 0, options))
+		for _, path := range []string{dir, dir + "/none/at/all"} {
+			if err := CheckRuntimeRoom(path); (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+				t.Errorf("%s, %s: %v", options, path, err)
+			}
+		}
+		must(t, unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, options))
+		if err := CheckRuntimeRoom(dir); err == nil || !strings.Contains(err.Error(), "read-only") {
+			t.Errorf("%s, read-only: %v", options, err)
+		}
+		must(t, unix.Unmount(dir, 0))
 	}
 }
 

@@ -123,8 +123,8 @@ func cannotFreeze(name, fsType string) error {
 func checkMount(t *target) error {
 	m, path := t.place.mount, t.file.Name()
 	switch {
-	case m == nil:
-		return refuse("%s was unmounted in this moment: mount it again", t.name)
+	case m == nil: // on what this process's table does not have: the root of a chroot, or gone since it was opened
+		return refuse("%s is not a mount point that this process sees, or was unmounted in this moment: mount what belongs there", t.name)
 	case m.Mountpoint != path:
 		return refuse("%s is not a mount point, it lies on %s: mount what belongs there, or name %s", t.name, m.Mountpoint, m.Mountpoint)
 	case !freezable[m.FSType]:

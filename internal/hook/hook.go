@@ -40,8 +40,8 @@ const (
 	restWithin = 50 * time.Millisecond
 )
 
-// Check says whether the program may be run: a regular file that can be
-// executed, belongs to root or to the user who runs this, and that nobody else
+// Check says whether the program may be run: a regular file that the kernel would
+// start, belongs to root or to the user who runs this, and that nobody else
 // may write. The error is a *snapshot.RefusedError that names the fix.
 func (c *Command) Check() error {
 	if err := trusted(c.Argv[0]); err != nil {
@@ -70,7 +70,7 @@ func trusted(path string) error {
 	case mode.Perm()&0o111 == 0:
 		return fmt.Errorf("%s cannot be executed (mode %04o): chmod u+x %s", path, mode.Perm(), path)
 	}
-	return nil
+	return runnable(path)
 }
 
 // Run runs the command to its end, to Timeout or to that of ctx, whichever

@@ -18,7 +18,8 @@ func (d *Database) Connect(ctx context.Context) (snapshot.DatabaseSession, error
 	return s, nil
 }
 
-func (d *Database) connect(ctx context.Context) (*Session, error) {
+// open opens both connections, and asks nothing yet of what the plan wants.
+func (d *Database) open(ctx context.Context) (*Session, error) {
 	t, err := d.cfg.address().Target()
 	if err != nil {
 		return nil, &snapshot.RefusedError{Sentence: "the database's credentials cannot be read", Err: err}
@@ -27,7 +28,14 @@ func (d *Database) connect(ctx context.Context) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := d.cfg.session(p)
+	return d.cfg.session(p), nil
+}
+
+func (d *Database) connect(ctx context.Context) (*Session, error) {
+	s, err := d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.check(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

@@ -8,7 +8,6 @@ import (
 	"stillpoint/internal/mysql/applier"
 	"stillpoint/internal/mysql/look"
 	"stillpoint/internal/mysql/position"
-	"stillpoint/internal/mysql/session"
 	"stillpoint/internal/mysql/wire"
 	"stillpoint/internal/snapshot"
 	"stillpoint/messages"
@@ -22,16 +21,11 @@ type CheckUp struct{ s *Session }
 
 // CheckUp opens the sessions and learns what the server is. Its errors are those of Connect.
 func (d *Database) CheckUp(ctx context.Context) (*CheckUp, error) {
-	t, err := d.cfg.address().Target()
-	if err != nil {
-		return nil, &snapshot.RefusedError{Sentence: "the database's credentials cannot be read", Err: err}
-	}
-	p, err := session.Connect(ctx, t, d.cfg.uses())
+	s, err := d.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := d.cfg.session(p)
-	if err := p.LearnViews(ctx); err != nil {
+	if err := s.pair.LearnViews(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return &CheckUp{s}, nil

@@ -4,12 +4,14 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"go.uber.org/goleak"
 
@@ -145,5 +147,32 @@ func TestSkew(t *testing.T) {
 func TestSynchronized(t *testing.T) {
 	if _, err := Synchronized(); err != nil { // whichever it is, the kernel tells
 		t.Skip(err)
+	}
+}
+
+// What a credential_process writes is not repeated: it may be the secret. All else is
+// as without: what it says of itself, and that it can be asked anew.
+func TestDiscreet(t *testing.T) {
+	cfg := aws.Config{Credentials: Discreet(aws.NewCredentialsCache(processcreds.NewProvider("echo opensesame")))}
+	_, err := FindCredentials(t.Context(), cfg)
+	if err == nil || strings.Contains(err.Error(), "opensesame") || !strings.Contains(err.Error(), "credential_process") {
+		t.Errorf("%v", err)
+	}
+	asked := 0
+	p := Discreet(aws.NewCredentialsCache(aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		asked++
+		return aws.Credentials{AccessKeyID: "a", SecretAccessKey: "b"}, nil
+	})))
+	for range 2 {
+		if c, err := p.Retrieve(t.Context()); err != nil || c.AccessKeyID != "a" {
+			t.Errorf("%+v, %v", c, err)
+		}
+	}
+	p.(interface{ Invalidate() }).Invalidate()
+	if _, err := p.Retrieve(t.Context()); err != nil || asked != 2 {
+		t.Errorf("asked %d times: %v", asked, err)
+	}
+	if !aws.IsCredentialsProvider(Discreet(aws.NewCredentialsCache(aws.AnonymousCredentials{})), (*aws.AnonymousCredentials)(nil)) {
+		t.Error("the SDK does not see what it wraps")
 	}
 }

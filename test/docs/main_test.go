@@ -1,9 +1,10 @@
 // Package docs runs what the documents tell their readers to run: each fenced sh
-// block and each inline `stillpoint ...` of README.md and of docs/, on the stage
-// of the end-to-end tests (MariaDB on XFS, the local AWS with both templates
-// deployed), and holds their tables against the program. What cannot be run
-// there is played by a stand-in that checks how it is called (standins_test.go);
-// a program that nobody knows fails the test.
+// block and each inline `stillpoint ...` of the documents that commands_test.go
+// lists (of the others it says why not), on the stage of the end-to-end tests
+// (MariaDB on XFS, the local AWS with both templates deployed), and holds their
+// tables against the program. What cannot be run there is played by a stand-in
+// that checks how it is called (standins_test.go); a program that nobody knows
+// fails the test.
 package docs
 
 import (

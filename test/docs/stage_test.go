@@ -194,7 +194,7 @@ func (s *stage) equip() {
 		link(find(name), name)
 	}
 	wrap("sudo", `exec "$@"`)
-	wrap("stillpoint", s.early()+fmt.Sprintf(`exec %s "$@" --config %s`, program, s.ConfigPath))
+	wrap("stillpoint", fmt.Sprintf(`exec %s "$@" --config %s`, program, s.ConfigPath))
 	// The original's socket, where none is named.
 	for _, name := range []string{"mariadb", "mariadb-admin", "mariadb-check"} {
 		wrap(name, fmt.Sprintf(`case "$*" in *--socket=*) ;; *) set -- --socket=%s "$@" ;; esac
@@ -219,15 +219,6 @@ exec %[3]s --endpoint-url %[4]s "$@"`, s.tools, os.Getenv("PATH"), s.aws, s.AWS.
 		link(self, name)
 	}
 	s.listen()
-}
-
-// early lets `stillpoint doctor` pass in a build that has none yet; in one that has, it is run as everything else is.
-func (s *stage) early() string {
-	if exec.CommandContext(s.ctx, program, "doctor", "--help").Run() == nil {
-		return ""
-	}
-	s.Log("this build has no doctor: what the documents ask it is not run")
-	return "if [ \"$1\" = doctor ]; then exit 0; fi\n"
 }
 
 // standInSocket is where stand-ins ask.

@@ -295,7 +295,7 @@ func TestPlainUser(t *testing.T) {
 		t.Errorf("it calls broken what it could not look at:\n%s", text(r))
 	}
 	h.compare(t, r, joined(noServer(nil), wants{
-		"host.rights": "unchecked sudo stillpoint doctor", "host.server_rights": "unchecked", "host.state_dir": "unchecked sudo", "host.state_room": "gone", "host.state_owner": "gone",
+		"host.rights": "unchecked sudo stillpoint doctor", "host.server_rights": "unchecked", "host.state_dir": "unchecked sudo", "host.runtime_dir": "unchecked sudo", "host.state_room": "gone", "host.state_owner": "gone",
 		"host.freeze_record": "ok", "nightly: freeze.guardian": needs, "nightly: freeze.expedite": needs,
 		"nightly: database.defaults_file": "unchecked permission denied", "nightly: database.connection": needs,
 	}))

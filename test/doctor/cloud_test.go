@@ -89,6 +89,9 @@ func cloudCases() []broken {
 		{"STS that cannot be reached", env("AWS_ENDPOINT_URL_STS=http://127.0.0.1:1"), wants{"identity.caller": "unchecked a VPC endpoint for sts"}},
 		{"SQS that cannot be reached", env("AWS_ENDPOINT_URL_SQS=http://127.0.0.1:1"), noQueue(wants{"queue.exists": "FAIL a VPC endpoint for sqs"})},
 
+		{"EC2 that cannot be reached", env("AWS_ENDPOINT_URL_EC2=http://127.0.0.1:1"), wants{ // which is waited for once
+			"sets.unverified": "FAIL a VPC endpoint for ec2", "nightly: volumes.*": "unchecked ", "nightly: ec2.*": "unchecked EC2 has not answered", "nightly: ec2.pending": "gone",
+		}},
 		{"a queue that is not there", func(_ *testing.T, s *stage) (map[string]string, []string) {
 			return map[string]string{"queue_url": s.QueueURL + "-not"}, nil
 		}, noQueue(wants{"queue.exists": "FAIL correct its name"})},

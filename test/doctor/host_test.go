@@ -226,6 +226,9 @@ func hostCases() []hostCase {
 		{"no room for results", state(func(t *testing.T, h *hostStage) string {
 			return tmpfs(t, h.ctx, filepath.Join(h.Dir, "small"), "128k")
 		}), wants{"host.state_room": "FAIL make room there", "host.state_owner": "gone"}},
+		{"no room for the record", text(func(t *testing.T, h *hostStage) string {
+			return h.edit(t, "runtime_dir: "+h.RuntimeDir, "runtime_dir: "+tmpfs(t, h.ctx, filepath.Join(h.Dir, "small-run"), "4k"))
+		}), wants{"host.runtime_dir": "FAIL make room there"}},
 		{"a clone", state(func(t *testing.T, h *hostStage) string {
 			dir := filepath.Join(h.Dir, "clone")
 			j, err := journal.Open(dir, journal.Options{InstanceID: "i-0fffffffffffffff0", Log: zerolog.Nop()})
@@ -305,6 +308,8 @@ func hostCases() []hostCase {
 			return h.healthy, by{"env", "TMPDIR=" + directory(t, filepath.Join(h.data, "tmp"), 0o700)}
 		}, wants{"nightly: freeze.needed": "warn temporary files"}},
 		{"a hook that is not there", hook(func(t *testing.T, dir string) string { return dir + "/none" }), wants{"nightly: hooks.pre_freeze": "FAIL no such file"}},
+		{"a hook without a first line", hook(func(t *testing.T, dir string) string { return file(t, dir+"/hook", "exit 0\n", 0o755) }),
+			wants{"nightly: hooks.pre_freeze": "FAIL such as #!/bin/sh"}},
 		{"a hook that others may write", hook(func(t *testing.T, dir string) string { return file(t, dir+"/hook", "#!/bin/sh\n", 0o777) }),
 			wants{"nightly: hooks.pre_freeze": "FAIL chmod go-w"}},
 		{"a hook in a directory that others may write to", hook(func(t *testing.T, dir string) string {

@@ -64,6 +64,10 @@ func Set(ctx context.Context, c Config) (_ *Host, err error) {
 	if h.Guest, err = guest.Boot(ctx, guest.Config{Tree: guest.Host, Mounts: map[string]string{Data: volume}}); err != nil {
 		return nil, err
 	}
+	// The host has this machine's network, where another server may have the port.
+	if err := h.Guest.Write("/etc/mysql/mariadb.conf.d/99-lunch.cnf", "[mysqld]\nskip-networking\n", 0o644); err != nil {
+		return nil, err
+	}
 	if _, err := h.Guest.Shell(ctx, "mkdir -p /run/mysqld && systemctl start mariadb"); err != nil {
 		return nil, err
 	}
@@ -162,21 +166,12 @@ func (h *Host) Install(ctx context.Context) error {
 	return h.File("Three lines", "/etc/stillpoint/stillpoint.yaml", h.Lines())
 }
 
-// Doctor asks the program whether all is well; checked is false where this build cannot tell yet.
-func (h *Host) Doctor(ctx context.Context) (checked bool, err error) {
-	if _, err := h.Guest.Run(ctx, "stillpoint", "doctor", "--help"); err != nil {
-		return false, nil //nolint:nilerr // there is no such command
-	}
-	_, err = h.Do(ctx, "Is all well?", "stillpoint doctor nightly")
-	return true, err
-}
-
 // Report is what came of it.
 type Report struct {
 	// Took is the time from the installation to the result of the first snapshot.
 	Took time.Duration
-	// Doctor says whether the doctor was asked.
-	Doctor bool
+	// Doctor is what the doctor said, who found nothing that failed.
+	Doctor string
 	First  *scene.Delivered
 }
 
@@ -187,7 +182,7 @@ func (h *Host) Run(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	var err error
-	if r.Doctor, err = h.Doctor(ctx); err != nil {
+	if r.Doctor, err = h.Do(ctx, "Is all well?", "stillpoint doctor nightly"); err != nil {
 		return nil, err
 	}
 	if _, err := h.Do(ctx, "The worker", "systemctl enable -q --now stillpoint\nsystemctl --no-pager --lines=0 status stillpoint"); err != nil {

@@ -2,6 +2,7 @@ package lunch
 
 import (
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,6 +35,11 @@ func TestLunch(t *testing.T) {
 	needs(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
+	// Another database on this machine is not in the way; that it could not be started now says that there is one.
+	var lc net.ListenConfig
+	if other, err := lc.Listen(ctx, "tcp", "127.0.0.1:3306"); err == nil {
+		defer other.Close()
+	}
 	deb, err := Package(ctx, t.TempDir(), "v0.0.1")
 	if err != nil {
 		t.Fatal(err)
@@ -60,13 +66,39 @@ func TestLunch(t *testing.T) {
 	if f := r.First.Result; f.Status != messages.Succeeded || f.Consistency != messages.ConsistencyApplication || len(f.Snapshots) != 1 {
 		t.Fatalf("got %s/%s/%s: %s\nwarnings: %v", f.Status, f.Reason, f.Consistency, f.Message, f.Warnings)
 	}
-	if !r.Doctor {
-		t.Log("this build has no doctor yet: left out")
+	for _, seen := range []string{"ok    host.unit ", "ok    queue.permissions ", "ok    nightly: ec2.create ", "ok    nightly: database.location ", "ok    nightly: freeze.mounts "} {
+		if !strings.Contains(r.Doctor, seen) {
+			t.Errorf("the doctor does not say %q:\n%s", seen, r.Doctor)
+		}
 	}
 	t.Logf("installed, configured with three lines, first snapshot done: %s\n%s", r.Took.Round(100*time.Millisecond), r.First.Subject)
 	for _, name := range []string{"worker.lock", "run.lock"} {
 		if _, err := os.Stat(h.Guest.Path(filepath.Join("/run/stillpoint", name))); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// One that is interrupted while it makes the package leaves none of it behind.
+func TestPackageInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := Package(ctx, t.TempDir(), "v0.0.1")
+		ended <- err
+	}()
+	const begun = "*/stillpoint-0.0.1-linux-*"
+	await(t, t.Context(), "the beginning", func() bool {
+		found, err := filepath.Glob(filepath.Join(dir, begun))
+		return err != nil || len(found) > 0
+	})
+	cancel()
+	if err := <-ended; err == nil {
+		t.Error("the package was made all the same")
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"syscall"
+	"time"
 )
 
 // Package makes the .deb for this machine in dir, and returns where it is. The version is like v1.2.3.
@@ -17,6 +19,10 @@ func Package(ctx context.Context, dir, version string) (string, error) {
 	}
 	cmd := exec.CommandContext(ctx, "scripts/package.sh", "package")
 	cmd.Dir = string(root[:len(root)-1])
+	// A group of its own, which is told as a terminal tells: so it removes what it has begun.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
+	cmd.WaitDelay = 10 * time.Second
 	cmd.Env = append(os.Environ(), "VERSION="+version, "SOURCE_DATE_EPOCH=1767225600", "ARCHES="+runtime.GOARCH, "FORMATS=deb", "DIST="+dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("cannot make the package: %w: %s", err, out)

@@ -99,6 +99,19 @@ func TestUnit(t *testing.T) {
 		return d.Result
 	}
 	do("install -d -o root -m 700 /var/lib/mysql/stillpoint")
+	// The doctor sees what a drop-in of somebody's does to the unit, before the worker is started by it, and what it does not.
+	const dropIn = "/etc/systemd/system/stillpoint.service.d/ours.conf"
+	do("mkdir -p " + filepath.Dir(dropIn) + "; printf '[Service]\nCapabilityBoundingSet=~CAP_SYS_ADMIN\nWatchdogSec=10\nExecStopPost=\n' >" + dropIn + "; systemctl daemon-reload")
+	ill := do("stillpoint doctor || [ $? = 3 ]")
+	for _, advice := range []string{"FAIL  host.unit ", "add CAP_SYS_ADMIN to CapabilityBoundingSet", "WatchdogSec=", "ExecStopPost=stillpoint thaw"} {
+		if !strings.Contains(ill, advice) {
+			t.Errorf("the doctor does not say %q:\n%s", advice, ill)
+		}
+	}
+	if n := strings.Count(ill, "FAIL  "); n != 1 {
+		t.Errorf("%d lines of the doctor's are red, of one mistake:\n%s", n, ill)
+	}
+	do("rm -r " + filepath.Dir(dropIn) + "; systemctl daemon-reload; stillpoint doctor")
 	do("systemctl enable -q --now stillpoint")
 
 	// A snapshot with everything.

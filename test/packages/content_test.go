@@ -198,26 +198,6 @@ func TestSecurity(t *testing.T) {
 	h.do(`systemd-tmpfiles --create --dry-run stillpoint.conf >/dev/null 2>&1 || systemd-tmpfiles --create stillpoint.conf`)
 }
 
-// The .rpm is installed, upgraded in name only, and removed, in a root of its own.
-func TestRPM(t *testing.T) {
-	ctx := needs(t)
-	h := boot(t, ctx, guest.Config{Tree: guest.Tools, Plain: true}, rpm())
-	const query = "rpm -qp --qf "
-	name := "/root/" + filepath.Base(rpm())
-	h.says(query+"'%{NAME} %{VERSION} %{RELEASE} %{OS} %{LICENSE} %{BUILDTIME}\\n' "+name, "stillpoint 0.2.0 1 linux Apache-2.0 "+epoch)
-	got := strings.Split(h.do(query+"'[%{FILEMODES:perms} %{FILEUSERNAME}/%{FILEGROUPNAME} %{FILENAMES}\\n]' "+name), "\n")
-	want := strings.ReplaceAll(files, " ./", " /")
-	want = strings.Replace(want, "/vendor-completions/", "/site-functions/", 1)
-	want = strings.Replace(want, "/etc/stillpoint/\n", "/etc/stillpoint\n", 1)
-	if diff := strings.Join(got, "\n") + "\n"; diff != want {
-		t.Errorf("got\n%s\nwant\n%s", diff, want)
-	}
-	h.do("rpm --import /dev/null 2>/dev/null || true; rpm -i --nodeps " + name)
-	h.says("stillpoint version; rpm -V --nodeps stillpoint; stat -c '%a %n' /run/stillpoint /var/lib/stillpoint", "stillpoint v"+newer+"\n700 /run/stillpoint\n700 /var/lib/stillpoint")
-	h.do("touch /etc/stillpoint/stillpoint.yaml; rpm -e stillpoint")
-	h.says("ls -d /usr/bin/stillpoint /var/lib/stillpoint /etc/stillpoint/stillpoint.yaml 2>/dev/null || true", "/etc/stillpoint/stillpoint.yaml\n/var/lib/stillpoint")
-}
-
 // The manual pages as mandoc reads them, and completion in the shells themselves.
 func TestManualAndCompletion(t *testing.T) {
 	ctx := needs(t)

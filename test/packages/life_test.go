@@ -93,7 +93,15 @@ func TestLife(t *testing.T) {
 		"/etc/stillpoint:\nenvironment\nstillpoint.yaml\n\n/var/lib/stillpoint/outbox:\n1.json")
 	h.apt(newer)
 	h.says("systemctl is-enabled stillpoint || true", "disabled")
-	h.do("rm /var/lib/stillpoint/outbox/1.json /etc/stillpoint/*; mkdir -p /var/lib/stillpoint/requests; touch /var/lib/stillpoint/requests/1.json; apt-get purge -qq -y stillpoint")
+	// A request whose worker was killed is owed its result.
+	h.do("rm /var/lib/stillpoint/outbox/1.json; mkdir -p /var/lib/stillpoint/sent; touch /var/lib/stillpoint/sent/1; apt-get purge -qq -y stillpoint")
+	h.says("ls /var/lib/stillpoint/sent", "1")
+	// A volume of its own is emptied.
+	h.apt(newer)
+	h.do("rm -r /var/lib/stillpoint/sent; mount -t tmpfs -o mode=700 state /var/lib/stillpoint; mkdir /var/lib/stillpoint/requests; apt-get purge -qq -y stillpoint")
+	h.says("dpkg-query -W -f '${db:Status-Status}' stillpoint 2>/dev/null || echo gone; ls -A /var/lib/stillpoint; umount /var/lib/stillpoint", "gone")
+	h.apt(newer)
+	h.do("rm /etc/stillpoint/*; mkdir -p /var/lib/stillpoint/requests; touch /var/lib/stillpoint/requests/1.json; apt-get purge -qq -y stillpoint")
 	h.says("find / -xdev -name '*stillpoint*' -not -path '/proc/*' -not -path '/root/*' -not -path '/var/log/*' -not -path '/run/*' 2>/dev/null || true", "")
 }
 

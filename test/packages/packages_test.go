@@ -15,7 +15,7 @@ import (
 	"stillpoint/test/guest"
 )
 
-// built is where the packages of this machine's architecture are, in two versions: 0.1.0 as .deb alone, 0.2.0 as all that a release has.
+// built is where the packages of this machine's architecture are, in two versions: 0.1.0 as packages alone, 0.2.0 as all that a release has.
 var built string
 
 const older, newer = "0.1.0", "0.2.0"
@@ -33,7 +33,7 @@ func run(m *testing.M) int {
 	if err == nil {
 		defer func() { _ = os.RemoveAll(dir) }()
 		built = dir
-		err = pack(context.Background(), "../..", "package", "VERSION=v"+older, "FORMATS=deb", "ARCHES="+runtime.GOARCH, "DIST="+dir)
+		err = pack(context.Background(), "../..", "package", "VERSION=v"+older, "ARCHES="+runtime.GOARCH, "DIST="+dir)
 	}
 	if err == nil {
 		err = pack(context.Background(), "../..", "release", "VERSION=v"+newer, "DIST="+dir)
@@ -86,10 +86,10 @@ func deb(version string) string {
 	return filepath.Join(built, "stillpoint_"+version+"-1_"+runtime.GOARCH+".deb")
 }
 
-// rpm is the .rpm of 0.2.0 for this machine.
-func rpm() string {
+// rpm is the .rpm of a version for this machine.
+func rpm(version string) string {
 	arch := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH]
-	return filepath.Join(built, "stillpoint-"+newer+"-1."+arch+".rpm")
+	return filepath.Join(built, "stillpoint-"+version+"-1."+arch+".rpm")
 }
 
 // host is a guest with commands that must succeed.

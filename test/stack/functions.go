@@ -3,6 +3,7 @@ package stack
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -64,6 +65,8 @@ func apply(name string, arguments []any, mappings map[string]any) (any, error) {
 			}
 		}
 		return true, nil
+	case "Fn::Or":
+		return slices.Contains(arguments, any(true)), nil
 	case "Fn::Join":
 		return strings.Join(texts(arguments[1].([]any)), arguments[0].(string)), nil
 	case "Fn::Split":

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"stillpoint/internal/whoami"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go/logging"
@@ -20,5 +22,6 @@ func AWS(ctx context.Context, region string) (aws.Config, error) {
 	if err != nil {
 		return cfg, fmt.Errorf("cannot read the AWS configuration: %w", err)
 	}
+	cfg.Credentials = whoami.Discreet(cfg.Credentials)
 	return cfg, nil
 }

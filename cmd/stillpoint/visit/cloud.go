@@ -24,6 +24,8 @@ type amazon struct {
 	// queueARN is the queue's, as SQS says it.
 	queueARN string
 	ec2      *ebs.Client
+	// silent says that EC2 did not answer a check of this visit: it is not waited for again.
+	silent bool
 }
 
 // cloud are the checks of the clock, of who this is, and of what AWS allows and says of queue and topic.
@@ -136,10 +138,20 @@ func lookAtSync(context.Context) []doctor.Finding {
 
 // who is what a check says that needs EC2 and cannot know for whom; nil: it can.
 func (v *visit) who() []doctor.Finding {
-	if v.aws.ec2 != nil {
-		return nil
+	switch {
+	case v.aws.ec2 == nil:
+		return []doctor.Finding{doctor.Unchecked("it is not known which instance this is, or where", "see identity.metadata")}
+	case v.aws.silent:
+		return []doctor.Finding{doctor.Unchecked("EC2 has not answered an earlier check", "mend that first, and run the doctor again")}
 	}
-	return []doctor.Finding{doctor.Unchecked("it is not known which instance this is, or where", "see identity.metadata")}
+	return nil
+}
+
+// ec2Trouble is awsTrouble of a call to EC2.
+func (v *visit) ec2Trouble(action string, err error) doctor.Trouble {
+	t := awsTrouble(action, "*", err)
+	v.aws.silent = v.aws.silent || t.Kind == doctor.Silent
+	return t
 }
 
 func (v *visit) lookAtUnverified(ctx context.Context) []doctor.Finding {
@@ -148,7 +160,7 @@ func (v *visit) lookAtUnverified(ctx context.Context) []doctor.Finding {
 	}
 	found, err := v.aws.ec2.Unverified(ctx)
 	if err != nil {
-		return []doctor.Finding{awsTrouble("ec2:DescribeSnapshots", "*", err).Finding()}
+		return []doctor.Finding{v.ec2Trouble("ec2:DescribeSnapshots", err).Finding()}
 	}
 	sets := make([]doctor.Set, 0, len(found))
 	for _, s := range found {
@@ -165,14 +177,14 @@ func (v *visit) awsNow() time.Time {
 
 // planTrouble is about a call of EC2's; a refusal without a code of AWS's is the
 // program's own sentence.
-func planTrouble(action string, err error) (t *doctor.Trouble, refused string) {
+func (v *visit) planTrouble(action string, err error) (t *doctor.Trouble, refused string) {
 	if err == nil {
 		return nil, ""
 	}
 	if isRefusal(err) && ebs.Code(err) == "" {
 		return nil, err.Error()
 	}
-	found := awsTrouble(action, "*", err)
+	found := v.ec2Trouble(action, err)
 	return &found, ""
 }
 

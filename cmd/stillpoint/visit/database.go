@@ -83,7 +83,7 @@ func (v *visit) connect(ctx context.Context, p *config.Plan) []doctor.Finding {
 	c, err := db.CheckUp(ctx)
 	switch {
 	case errors.As(err, new(*snapshot.OutOfReachError)):
-		return looked(err, "see that the server runs, and that socket, or host and port, are its own")
+		return looked(err, "see that the server runs, and that socket, or host and port, are its own; where it says that there are too many connections, raise max_connections, or MAX_USER_CONNECTIONS of the user: a run has up to 3")
 	case err != nil:
 		return looked(err, "correct user, password, host or TLS in the plan's mysql section or its defaults file")
 	}

@@ -35,7 +35,7 @@ func (v *visit) lookAtFile(context.Context) []doctor.Finding {
 	}
 	v.file = f
 	memory, err := inMemory(f.RuntimeDir)
-	worker, runtime := doctor.JudgeFile(f.QueueURL != "", f.TopicARN != ""), doctor.JudgeRuntimeDir(f.RuntimeDir, memory, err)
+	worker, runtime := doctor.JudgeFile(f.QueueURL != "", f.TopicARN != "", len(f.Plans) > 0), doctor.JudgeRuntimeDir(f.RuntimeDir, memory, err)
 	worker.Check, runtime.Check = "file.worker", "file.runtime_dir"
 	return []doctor.Finding{doctor.Good(fmt.Sprintf("%s is well formed, and only its owner may write it; plans: %s", v.path, names)), worker, runtime}
 }

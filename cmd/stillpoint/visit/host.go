@@ -39,6 +39,7 @@ func (v *visit) host() []doctor.Check {
 		{Name: "host.runtime_dir", Look: v.lookAtRuntimeDir},
 		{Name: "host.leftovers", Look: v.lookForLeftovers},
 		{Name: "host.unit", Look: v.lookAtUnit},
+		{Name: "host.environment", Look: v.lookAtEnvironment},
 	}
 }
 
@@ -126,6 +127,12 @@ func (v *visit) lookAtRuntimeDir(context.Context) []doctor.Finding {
 	case err != nil:
 		r.Problem = err.Error()
 	}
+	switch err = freeze.CheckRuntimeRoom(dir); {
+	case err != nil && r.Problem == "" && os.Geteuid() != 0 && errors.Is(err, fs.ErrPermission):
+		return looked(err, doctor.AsRoot)
+	default:
+		r.NoRoom = text(err)
+	}
 	return []doctor.Finding{doctor.JudgeRuntime(r)}
 }
 
@@ -151,6 +158,21 @@ func (v *visit) lookForLeftovers(context.Context) []doctor.Finding {
 	return append(found, applier...)
 }
 
+// environmentFile is what the packages' unit reads.
+const environmentFile = "/etc/stillpoint/environment"
+
+// lookAtEnvironment says whether this process asks AWS as the worker does.
+func (v *visit) lookAtEnvironment(context.Context) []doctor.Finding {
+	text, err := os.ReadFile(environmentFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || v.file.QueueURL == "":
+		return nil
+	case err != nil:
+		return []doctor.Finding{doctor.Unchecked(err.Error(), doctor.AsRoot)}
+	}
+	return []doctor.Finding{doctor.JudgeEnvironment(environmentFile, string(text), os.Getenv)}
+}
+
 // unitName is the worker's unit, as the packages call it.
 const unitName = "stillpoint.service"
 
@@ -159,12 +181,16 @@ func (v *visit) lookAtUnit(ctx context.Context) []doctor.Finding {
 	if _, err := os.Stat("/run/systemd/system"); err != nil || v.file.QueueURL == "" { // sd_booted(3); or no worker is wanted
 		return nil
 	}
-	out, err := exec.CommandContext(ctx, "systemctl", "show", unitName,
-		"--property=LoadState,TimeoutStopUSec,WatchdogUSec,ExecStopPost,CapabilityBoundingSet").Output()
+	shown, err := exec.CommandContext(ctx, "systemctl", "show", unitName,
+		"--property=LoadState,ActiveState,UnitFileState,ExecStart,TimeoutStopUSec,WatchdogUSec,ExecStopPost,CapabilityBoundingSet").Output()
 	if err != nil {
 		return []doctor.Finding{doctor.Unchecked(fmt.Sprintf("systemctl show %s: %v", unitName, err), "look at TimeoutStopSec and WatchdogSec of the worker's unit yourself")}
 	}
-	u, loaded, err := doctor.ParseUnit(unitName, string(out))
+	files, unread := exec.CommandContext(ctx, "systemctl", "cat", unitName).Output()
+	u, loaded, err := doctor.ParseUnit(unitName, string(shown), string(files))
+	if loaded && !u.Masked && unread != nil {
+		err = fmt.Errorf("systemctl cat %s: %w", unitName, unread)
+	}
 	switch {
 	case err != nil:
 		return []doctor.Finding{doctor.Unchecked(err.Error(), "look at TimeoutStopSec and WatchdogSec of the worker's unit yourself")}
@@ -174,5 +200,6 @@ func (v *visit) lookAtUnit(ctx context.Context) []doctor.Finding {
 	window, _ := parts.LongestWindow(v.file)
 	return []doctor.Finding{doctor.JudgeUnit(u, doctor.UnitFor{
 		Stop: parts.StopBudget(v.file), Window: window, Freezes: v.planned(freezes), Locates: v.planned(locates),
+		File: v.path, Default: config.DefaultPath,
 	})}
 }

@@ -64,7 +64,7 @@ func (v *visit) lookAtDeadLetters(ctx context.Context, q *queue.Queue, of queue.
 	}
 	v.notAsked = append(v.notAsked, "sqs:SendMessage to "+seen.ARN)
 	return doctor.JudgeDeadLetters(doctor.DeadLetters{
-		Queue: queueSeen(seen), URL: url, Target: of.DeadLetters, FromFile: v.file.DeadLetterQueueURL != "",
+		Queue: queueSeen(seen), URL: url, Of: of.ARN, Target: of.DeadLetters, FromFile: v.file.DeadLetterQueueURL != "",
 	}, of.Retention)
 }
 

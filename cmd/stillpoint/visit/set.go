@@ -27,8 +27,8 @@ func (v *visit) rehearsed(ctx context.Context, p *config.Plan) (*snapshot.Pipeli
 }
 
 // unknownSet judges why the set of a plan is not known.
-func unknownSet(err error) []doctor.Finding {
-	t, refused := planTrouble("ec2:DescribeInstances", err)
+func (v *visit) unknownSet(err error) []doctor.Finding {
+	t, refused := v.planTrouble("ec2:DescribeInstances", err)
 	if t == nil {
 		return []doctor.Finding{doctor.Unchecked("the plan leads to no set of volumes: "+refused, "correct the plan, or the mounts: see volumes.set")}
 	}
@@ -47,15 +47,15 @@ func ids(set snapshot.CreateSet) []string {
 func (v *visit) lookAtDisks(ctx context.Context, p *config.Plan) []doctor.Finding {
 	_, set, err := v.rehearsed(ctx, p)
 	if err != nil {
-		return unknownSet(err)
+		return v.unknownSet(err)
 	}
 	states, err := v.aws.ec2.States(ctx, ids(set))
 	if err != nil {
-		return []doctor.Finding{awsTrouble("ec2:DescribeVolumes", "*", err).Finding()}
+		return []doctor.Finding{v.ec2Trouble("ec2:DescribeVolumes", err).Finding()}
 	}
 	open, err := v.aws.ec2.Incomplete(ctx, ids(set))
 	if err != nil {
-		f := awsTrouble("ec2:DescribeSnapshots", "*", err).Finding()
+		f := v.ec2Trouble("ec2:DescribeSnapshots", err).Finding()
 		f.Check = "ec2.pending"
 		return []doctor.Finding{f}
 	}
@@ -70,9 +70,9 @@ func (v *visit) lookAtDisks(ctx context.Context, p *config.Plan) []doctor.Findin
 func (v *visit) tryCreate(ctx context.Context, p *config.Plan) []doctor.Finding {
 	_, set, err := v.rehearsed(ctx, p)
 	if err != nil {
-		return unknownSet(err)
+		return v.unknownSet(err)
 	}
-	t, refused := planTrouble("ec2:CreateSnapshots", v.aws.ec2.CheckCreate(ctx, set))
+	t, refused := v.planTrouble("ec2:CreateSnapshots", v.aws.ec2.CheckCreate(ctx, set))
 	return []doctor.Finding{doctor.JudgeCreate(len(set.Volumes), t, refused)}
 }
 
@@ -81,7 +81,7 @@ func (v *visit) tryCreate(ctx context.Context, p *config.Plan) []doctor.Finding 
 func (v *visit) tryTag(ctx context.Context, p *config.Plan) []doctor.Finding {
 	latest, ok, err := v.aws.ec2.Latest(ctx, p.Name)
 	if err != nil {
-		return []doctor.Finding{awsTrouble("ec2:DescribeSnapshots", "*", err).Finding()}
+		return []doctor.Finding{v.ec2Trouble("ec2:DescribeSnapshots", err).Finding()}
 	}
 	if !ok {
 		const later = "ec2:CreateTags on a snapshot (before the first there is none to ask about)"
@@ -94,12 +94,12 @@ func (v *visit) tryTag(ctx context.Context, p *config.Plan) []doctor.Finding {
 	if p.CopyTags {
 		all, err := v.aws.ec2.VolumeTags(ctx, []string{latest.VolumeID})
 		if err != nil && !isGone(err) { // the volume of an old snapshot may be
-			return []doctor.Finding{awsTrouble("ec2:DescribeVolumes", "*", err).Finding()}
+			return []doctor.Finding{v.ec2Trouble("ec2:DescribeVolumes", err).Finding()}
 		}
 		own = all[latest.VolumeID]
 	}
 	pl := &snapshot.Pipeline{Plan: parts.Plan(p, v.id, zerolog.Nop()), Identity: v.id}
-	t, refused := planTrouble("ec2:CreateTags", v.aws.ec2.CheckTag(ctx, latest.SnapshotID, pl.RehearsedTags(latest, own)))
+	t, refused := v.planTrouble("ec2:CreateTags", v.aws.ec2.CheckTag(ctx, latest.SnapshotID, pl.RehearsedTags(latest, own)))
 	if refused != "" {
 		return []doctor.Finding{doctor.Bad(refused, "")}
 	}

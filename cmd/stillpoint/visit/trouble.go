@@ -1,6 +1,7 @@
 package visit
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -35,8 +36,10 @@ func awsTrouble(action, resource string, err error) doctor.Trouble {
 		return t
 	}
 	t.Code, t.Kind = api.ErrorCode(), troubleKinds[api.ErrorCode()]
-	// The encoded part is some hundred characters that only sts:DecodeAuthorizationMessage can read.
-	t.Text, _, _ = strings.Cut(api.ErrorMessage(), " Encoded authorization failure message:")
+	// The encoded part is some hundred characters that only sts:DecodeAuthorizationMessage can
+	// read; below the first line of a refused signature stands the request, with its session token.
+	t.Text, _, _ = strings.Cut(api.ErrorMessage(), "\n")
+	t.Text, _, _ = strings.Cut(t.Text, " Encoded authorization failure message:")
 	return t
 }
 
@@ -45,6 +48,8 @@ func innermost(err error) string {
 	var unsent *smithyhttp.RequestSendError
 	var op *smithy.OperationError
 	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return "it was waited for in vain"
 	case errors.As(err, &unsent):
 		return unsent.Err.Error()
 	case errors.As(err, &op):

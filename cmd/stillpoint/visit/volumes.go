@@ -34,14 +34,23 @@ type server struct {
 	frozen bool
 }
 
-var errUnknown = errors.New("it is not known which instance this is, or in which region")
+var (
+	errUnknown = errors.New("it is not known which instance this is, or in which region")
+	errSilent  = errors.New("it has not answered an earlier check")
+)
 
 // attachments asks EC2 once which volumes the instance has.
 func (v *visit) attachments(ctx context.Context) ([]snapshot.Attachment, error) {
 	if !v.asked {
 		v.asked = true
-		if v.notAttached = errUnknown; v.aws.ec2 != nil {
+		switch {
+		case v.aws.ec2 == nil:
+			v.notAttached = errUnknown
+		case v.aws.silent:
+			v.notAttached = errSilent
+		default:
 			v.attached, v.notAttached = v.aws.ec2.Attached(ctx)
+			v.planTrouble("ec2:DescribeInstances", v.notAttached)
 		}
 	}
 	return v.attached, v.notAttached

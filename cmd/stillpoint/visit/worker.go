@@ -10,8 +10,9 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"stillpoint/internal/config"
 	"stillpoint/internal/doctor"
@@ -31,11 +32,11 @@ func (v *visit) lookAtWorker(ctx context.Context) []doctor.Finding {
 	switch {
 	case err != nil:
 		w.Err = err.Error()
-	case held && v.file.HTTPAddr != "":
+	case held && knownAddr(v.file.HTTPAddr):
 		w.Asked = true
 		w.AskErr = text(askReady(ctx, v.file.HTTPAddr, &w))
 	case !held:
-		lookAtAddr(ctx, v.file.HTTPAddr, &w)
+		lookAtAddr(v.file.HTTPAddr, &w)
 	}
 	if !w.LastPoll.IsZero() { // it receives, by the same role
 		v.notAsked = slices.DeleteFunc(v.notAsked, func(s string) bool { return s == "sqs:ReceiveMessage" })
@@ -43,25 +44,60 @@ func (v *visit) lookAtWorker(ctx context.Context) []doctor.Finding {
 	return doctor.JudgeWorking(w, time.Now())
 }
 
-// readyTimeout bounds the worker's answer, which it has in memory.
-const readyTimeout = 3 * time.Second
+// knownAddr says that it is known where a worker listens: not nowhere, and not at whichever port is free.
+func knownAddr(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	return err == nil && port != "0"
+}
 
-// lookAtAddr says whether somebody listens where a worker would. It connects, and does
-// not listen itself: a worker that starts at this moment must find the address free.
-func lookAtAddr(ctx context.Context, addr string, w *doctor.Working) {
-	if _, port, err := net.SplitHostPort(addr); err != nil || port == "0" { // off, or whichever is free
+// lookAtAddr says whether a worker could listen at addr. It asks the kernel by the
+// bind that a worker makes, and does not listen: two sockets with SO_REUSEADDR are
+// in each other's way only where one of them listens (socket(7)), so that a worker which
+// starts at this moment finds the address free.
+func lookAtAddr(addr string, w *doctor.Working) {
+	if !knownAddr(addr) {
 		return
 	}
 	w.Addr = addr
-	conn, err := (&net.Dialer{Timeout: readyTimeout}).DialContext(ctx, "tcp", addr)
-	switch {
-	case err == nil:
-		_ = conn.Close()
+	switch err := bind(addr); {
+	case errors.Is(err, unix.EADDRINUSE):
 		w.Listens = true
-	case !errors.Is(err, syscall.ECONNREFUSED):
-		w.AddrErr = err.Error()
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		w.Foreign = true
+	default:
+		w.AddrErr = text(err)
 	}
 }
+
+// bind binds a socket as net.Listen does, and closes it.
+func bind(addr string) error {
+	a, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return err
+	}
+	family, at := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: a.Port})
+	if four := a.IP.To4(); four != nil {
+		family, at = unix.AF_INET, &unix.SockaddrInet4{Port: a.Port, Addr: [4]byte(four)}
+	} else if a.IP != nil {
+		at = &unix.SockaddrInet6{Port: a.Port, Addr: [16]byte(a.IP.To16())}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if errors.Is(err, unix.EAFNOSUPPORT) && a.IP == nil { // a host without IPv6
+		at = &unix.SockaddrInet4{Port: a.Port}
+		fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return err
+	}
+	return unix.Bind(fd, at)
+}
+
+// readyTimeout bounds the worker's answer, which it has in memory.
+const readyTimeout = 3 * time.Second
 
 // askReady asks the worker at addr how it is.
 func askReady(ctx context.Context, addr string, w *doctor.Working) error {

@@ -8,10 +8,11 @@
 #
 # At a purge:
 # - /var/lib/stillpoint goes, unless something in it is still owed to the
-#   outside: a result that SNS has not taken (outbox), tags without which a good
-#   set looks unverified (tags), or another instance's state that was set aside
-#   (foreign-...). Then all of it stays and one line says so. A state_dir
-#   elsewhere is not looked for: whoever moved it knows where it is.
+#   outside: a request whose worker was killed (sent), a result that SNS has not
+#   taken (outbox), tags without which a good set looks unverified (tags), or
+#   another instance's state that was set aside (foreign-...). Then all of it
+#   stays and one line says so. A state_dir elsewhere is not looked for: whoever
+#   moved it knows where it is.
 # - What a person wrote to /etc/stillpoint stays, as the package did not bring it.
 # - Snapshots are in EC2, and nothing here touches them.
 set -e
@@ -26,16 +27,22 @@ gone_from_run() {
 	rmdir /run/stillpoint 2>/dev/null || true
 }
 
+enabled=/etc/systemd/system/multi-user.target.wants/stillpoint.service
+
 case "$1" in
-remove | 0)
+remove)
 	gone_from_run
+	;;
+0) # rpm takes the next one for a first installation, which is not enabled
+	gone_from_run
+	rm -f $enabled
 	;;
 purge)
 	gone_from_run
-	rm -f /etc/systemd/system/multi-user.target.wants/stillpoint.service
+	rm -f $enabled
 	state=/var/lib/stillpoint
 	owed=
-	for entry in "$state"/outbox/* "$state"/tags/* "$state"/foreign-*; do
+	for entry in "$state"/sent/* "$state"/outbox/* "$state"/tags/* "$state"/foreign-*; do
 		[ -e "$entry" ] || continue
 		owed=$entry
 		break
@@ -43,7 +50,7 @@ purge)
 	if [ -n "$owed" ]; then
 		echo "stillpoint: $state is kept: something in it is still owed, such as $owed; look at it, and remove the directory when it is not wanted" >&2
 	else
-		rm -rf "$state"
+		rm -rf "$state" || true # a volume of its own is emptied, and stays mounted
 	fi
 	rmdir /etc/stillpoint 2>/dev/null || true
 	if [ -d /etc/stillpoint ]; then
