@@ -21,6 +21,15 @@ var (
 	}
 )
 
+// What is no JSON must not be called the value that its first letter promises.
+func TestTextThatIsNoJSONIsCalledThat(t *testing.T) {
+	for body, want := range map[string]string{"nightly": "not text that is no JSON", "null": "not null", "[1]": "not an array"} {
+		if _, err := messages.Decode([]byte(body), meta); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", body, err, want)
+		}
+	}
+}
+
 func TestHostileMessagesAreRejectedWithASentence(t *testing.T) {
 	list := messagestest.Hostile()
 	if len(list) < 50 {

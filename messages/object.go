@@ -48,6 +48,9 @@ func readObject(data []byte) (object, error) {
 		_, err := dec.ReadToken()
 		return nil, notJSON(err)
 	default:
+		if _, err := dec.ReadValue(); err != nil { // the kind is a guess by the first letter: nightly is no null
+			return nil, fmt.Errorf("expected a JSON object, %s, not text that is no JSON", anExample)
+		}
 		return nil, fmt.Errorf("expected a JSON object, %s, not %s", anExample, kindName(k))
 	}
 	if _, err := dec.ReadToken(); err != nil {

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -126,7 +128,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return coded(exitUsage, fmt.Errorf("%w (see stillpoint --help)", err))
 	}
 	cli.out, cli.err = stdout, stderr
-	return k.Run(ctx, &cli.globals)
+	return asRoot(k.Run(ctx, &cli.globals))
+}
+
+// asRoot says what helps a plain user whom a file was refused.
+func asRoot(err error) error {
+	const fix = "run it as root"
+	if os.Geteuid() == 0 || !errors.Is(err, fs.ErrPermission) || strings.Contains(err.Error(), fix) {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, fix)
 }
 
 // newParser makes what reads the arguments into cli.

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"stillpoint/internal/config"
@@ -59,8 +63,8 @@ func (c sendCommand) Run(ctx context.Context, g *globals) error {
 		if url = f.QueueURL; url == "" {
 			return coded(exitConfig, errors.New("the file has no queue_url: add it, or give --queue-url"))
 		}
-		if _, ok := f.Plans[c.Plan]; !ok && c.Plan != "" && len(f.Plans) > 0 {
-			return coded(exitRefused, fmt.Errorf("the worker would reject this request: there is no plan %q in %s (with --queue-url the file is not asked)", c.Plan, g.configPath()))
+		if err := permitted(f, req); err != nil {
+			return coded(exitRefused, fmt.Errorf("the worker would reject this request: %w (with --queue-url the file %s is not asked)", err, g.configPath()))
 		}
 		if region == "" {
 			region = f.Region
@@ -81,4 +85,21 @@ func (c sendCommand) Run(ctx context.Context, g *globals) error {
 	}
 	_, err = fmt.Fprintln(g.out, "sent: message id", id)
 	return err
+}
+
+// permitted says whether the file lets a request be what it is. A file without
+// plans is one that only says where the queue is: the worker's is elsewhere.
+func permitted(f *config.File, req messages.Request) error {
+	if len(f.Plans) == 0 {
+		return nil
+	}
+	name := cmp.Or(req.Plan, f.DefaultPlan)
+	if name == "" {
+		return errors.New("it names no plan, and the file has no default_plan")
+	}
+	p, ok := f.Plans[name]
+	if !ok {
+		return fmt.Errorf("there is no plan %q: there is %s", name, strings.Join(slices.Sorted(maps.Keys(f.Plans)), ", "))
+	}
+	return p.Permit(req)
 }

@@ -222,12 +222,14 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 	if g.LogLevel == "debug" {
 		h.Log = log
 	}
+	var publisher *witness
 	if f.TopicARN != "" {
 		topic, err := notify.New(cfg, f.TopicARN)
 		if err != nil {
 			return coded(exitConfig, err)
 		}
-		h.Publisher = topic
+		publisher = &witness{Publisher: topic}
+		h.Publisher = publisher
 	}
 	out := h.Handle(ctx, delivery, "cli:"+uuid.NewString(), nil)
 	if out.Duplicate {
@@ -238,7 +240,7 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 		return err
 	}
 	if h.Publisher != nil && !out.Published && out.Err == nil {
-		log.Warn().Msg("the result is not published yet: the worker will, from the outbox")
+		log.Warn().Err(publisher.err).Msg("the result is not published yet: the worker will, from the outbox")
 	}
 	verdict := resultError(ctx, out)
 	if c.Wait && len(out.Result.Snapshots) > 0 {
@@ -251,6 +253,17 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 		}
 	}
 	return verdict
+}
+
+// witness remembers why a result was not published.
+type witness struct {
+	worker.Publisher
+	err error
+}
+
+func (w *witness) Publish(ctx context.Context, r *messages.Result) error {
+	w.err = w.Publisher.Publish(ctx, r)
+	return w.err
 }
 
 func (c snapshotCommand) print(g *globals, r *messages.Result) error {

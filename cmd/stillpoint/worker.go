@@ -85,7 +85,7 @@ func (workerCommand) Run(ctx context.Context, g *globals) error {
 	}
 	lock, err := journal.LockRun(filepath.Join(f.RuntimeDir, "worker.lock"))
 	if err != nil {
-		return hostError(err)
+		return hostError(fmt.Errorf("cannot be the worker of this host: %w", err))
 	}
 	defer func() { _ = lock.Unlock() }()
 	var stopSettling func()

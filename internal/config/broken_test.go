@@ -50,6 +50,8 @@ func TestBrokenFiles(t *testing.T) {
 		words string
 	}{
 		// YAML itself.
+		{plan, "    tags: {cost:center: dba}", 9, "put it in quotes, and a key with a colon"},
+		{5, "  nightly", 5, "missing colon"},
 		{plan, "    max_hold: [45s", 9, ""},
 		{plan, "\tmax_hold: 45s", 9, "character"},
 		{plan, "    max_hold: \"45s", 9, "quote"},

@@ -52,7 +52,7 @@ func Parse(data []byte, name string) (*File, error) {
 	if err != nil {
 		var at yaml.Error
 		if errors.As(err, &at) {
-			f.report(at.GetToken(), at.GetMessage())
+			f.report(at.GetToken(), hinted(at.GetMessage()))
 		} else {
 			f.report(nil, err.Error())
 		}
@@ -74,4 +74,12 @@ func Parse(data []byte, name string) (*File, error) {
 		return nil, err
 	}
 	return file, nil
+}
+
+// hinted adds to the parser's sentence what is usually the matter.
+func hinted(sentence string) string {
+	if sentence == "unexpected key name" {
+		return sentence + ": look for a missing colon or a wrong indent, in this line and the next"
+	}
+	return sentence
 }

@@ -118,6 +118,10 @@ func (r *reader) value(w where, n ast.Node, to reflect.Value) {
 func (r *reader) text(w where, n ast.Node) string {
 	switch s := n.(type) {
 	case *ast.StringNode:
+		// YAML does not allow it; the parser takes {cost:center: dba} for a key cost.
+		if s.Token.Type == token.StringType && strings.Contains(s.Value, ": ") {
+			r.add(w, "has a colon and a space in its value (%s): put it in quotes, and a key with a colon in it too", s.Value)
+		}
 		return s.Value
 	case *ast.LiteralNode:
 		return s.Value.Value

@@ -240,10 +240,10 @@ func TestJudgeWorking(t *testing.T) {
 	line{OK, true, "no result"}.check(t, "empty", JudgeOutbox(Outbox{}, now))
 	line{OK, true, "1 result waits"}.check(t, "just now", JudgeOutbox(Outbox{1, now.Add(-time.Second)}, now))
 	line{Warn, true, "2 results wait"}.check(t, "long", JudgeOutbox(Outbox{2, now.Add(-time.Hour)}, now))
-	line{OK, true, "no request was made yet"}.check(t, "new", JudgeLastSuccess(time.Time{}, 0, now))
-	line{Warn, true, "has never succeeded"}.check(t, "never", JudgeLastSuccess(time.Time{}, 3, now))
-	line{Warn, true, "10 days ago"}.check(t, "long ago", JudgeLastSuccess(now.Add(-241*time.Hour), 3, now))
-	line{OK, true, "last succeeded at"}.check(t, "yesterday", JudgeLastSuccess(now.Add(-24*time.Hour), 3, now))
+	line{OK, true, "no request was made yet"}.check(t, "new", JudgeLastSuccess("nightly", time.Time{}, 0, now))
+	line{Warn, true, "has never succeeded"}.check(t, "never", JudgeLastSuccess("nightly", time.Time{}, 3, now))
+	line{Warn, true, "10 days ago"}.check(t, "long ago", JudgeLastSuccess("nightly", now.Add(-241*time.Hour), 3, now))
+	line{OK, true, "last succeeded at"}.check(t, "yesterday", JudgeLastSuccess("nightly", now.Add(-24*time.Hour), 3, now))
 }
 
 func TestTrouble(t *testing.T) {
@@ -268,4 +268,10 @@ func TestTrouble(t *testing.T) {
 	} {
 		tc.want.check(t, "file", JudgeFile(tc.queue, tc.topic, tc.plans))
 	}
+}
+
+func TestAPlanThatLocksNoDatabaseSaysWhatLiesOnItsSet(t *testing.T) {
+	line{OK, true, "no MySQL or MariaDB"}.check(t, "none on the set", JudgeUnlocked(nil, false))
+	line{Warn, true, "mariadbd (process 7, in /db): it is not locked"}.check(t, "one, and nobody locks it", JudgeUnlocked([]string{"mariadbd (process 7, in /db)"}, false))
+	line{OK, true, "pre_freeze"}.check(t, "one, and a hook", JudgeUnlocked([]string{"mariadbd (process 7, in /db)"}, true))
 }

@@ -182,6 +182,8 @@ func long(d time.Duration) string {
 // DeadLetters is what is known of the dead-letter queue.
 type DeadLetters struct {
 	Queue
+	// URL is its own; "" where it is not known.
+	URL string
 	// Of is the ARN of the queue for requests, Target the one in its redrive policy; FromFile says that the URL is the file's.
 	Of       string
 	Target   string
@@ -206,7 +208,7 @@ func JudgeDeadLetters(d DeadLetters, retention time.Duration) []Finding {
 	waiting := Good("there are none")
 	if n := d.Visible + d.InFlight; n > 0 {
 		waiting = Poor(count(n, "request could not be understood, or crashed the worker again and again", "requests could not be understood, or crashed the worker again and again"),
-			"look at them: aws sqs receive-message --message-attribute-names All (stillpoint-reason and stillpoint-message say why); then send them again (aws sqs start-message-move-task) or purge the queue")
+			"look at them: aws sqs receive-message --queue-url "+d.URL+" --message-attribute-names All --visibility-timeout 0 --max-number-of-messages 10 (stillpoint-reason and stillpoint-message say why); then send them again (the runbook has the command) or delete them: aws sqs purge-queue --queue-url "+d.URL)
 	}
 	return []Finding{named("dead_letters.exists", exists), named("dead_letters.retention", kept), named("dead_letters.waiting", waiting)}
 }

@@ -203,3 +203,17 @@ func JudgeConnections(open, most int) Finding {
 	}
 	return Good(said)
 }
+
+// JudgeUnlocked judges the servers that have files on the set of a plan without
+// mysql; hook says that it has a pre_freeze, which may bring them to rest.
+func JudgeUnlocked(servers []string, hook bool) Finding {
+	switch {
+	case len(servers) == 0:
+		return Good("the plan locks no database, and no MySQL or MariaDB that runs here has files on the set")
+	case hook:
+		return Good("the plan locks no database; that its pre_freeze brings this to rest is its own matter: " + strings.Join(servers, "; "))
+	}
+	return Poor("the plan has no mysql section, and a database has files on the set: "+strings.Join(servers, "; ")+
+		": it is not locked, and a set is worth no more to it than what a power cut leaves",
+		"add mysql to the plan; where that is meant, there is nothing to do")
+}

@@ -103,14 +103,14 @@ func JudgeOutbox(o Outbox, now time.Time) Finding {
 // the longest interval at which databases are commonly saved, and a day.
 const successOld = 8 * 24 * time.Hour
 
-// JudgeLastSuccess judges when a plan last succeeded; zero: never. requests is
+// JudgeLastSuccess judges when the plan last succeeded; zero: never. requests is
 // how many requests the journal knows, of whichever plan.
-func JudgeLastSuccess(at time.Time, requests int, now time.Time) Finding {
+func JudgeLastSuccess(plan string, at time.Time, requests int, now time.Time) Finding {
 	switch {
 	case at.IsZero() && requests == 0:
 		return Good("no request was made yet")
 	case at.IsZero():
-		return Poor(fmt.Sprintf("the plan has never succeeded here, and the journal knows of %s", count(requests, "request", "requests")), "ask for a snapshot: stillpoint snapshot, and see what it says")
+		return Poor(fmt.Sprintf("the plan has never succeeded here, and the journal knows of %s", count(requests, "request", "requests")), "ask for a snapshot, and see what it says: stillpoint snapshot "+plan)
 	case now.Sub(at) > successOld:
 		return Poor(fmt.Sprintf("the plan last succeeded %d days ago, at %s", int(now.Sub(at).Hours()/24), stamp(at)), "see what its results said since; where it is asked for less often than once a week there is nothing to do")
 	}

@@ -113,8 +113,11 @@ func callError(operation string, err error) error {
 	code := Code(err)
 	if _, limited := limit(code); refusal(err) && !limited {
 		fix := ""
-		if code == "UnauthorizedOperation" || code == "AccessDenied" {
+		switch code {
+		case "UnauthorizedOperation", "AccessDenied":
 			fix = fmt.Sprintf(": allow ec2:%s to the instance's role", operation)
+		case "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed":
+			fix = ": check instance_id and region"
 		}
 		return &snapshot.RefusedError{Sentence: fmt.Sprintf("EC2 refuses %s (%s)%s", operation, code, fix), Err: plain(err)}
 	}

@@ -121,7 +121,9 @@ func openDir(dir string, o Options) (*Journal, error) {
 		}
 		j.boot = strings.TrimSpace(string(id))
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); errors.Is(err, syscall.ENOTDIR) {
+		return nil, &DirError{dir, "it, or what it would lie in, is not a directory", "name another under state_dir, or move that away"}
+	} else if err != nil {
 		return nil, fmt.Errorf("cannot create %s: %w", dir, err)
 	}
 	if err := check(dir); err != nil {

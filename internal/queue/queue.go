@@ -5,6 +5,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -123,6 +124,9 @@ func (q *Queue) Send(ctx context.Context, body []byte) (messageID string, err er
 	defer cancel()
 	out, err := q.api.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &q.config.URL, MessageBody: aws.String(string(body))})
 	if err != nil {
+		if errors.As(err, new(*types.QueueDoesNotExist)) {
+			return "", fmt.Errorf("cannot send to %s: there is no such queue: correct queue_url, or make it again: %w", q.config.URL, err)
+		}
 		return "", fmt.Errorf("cannot send to %s: %w", q.config.URL, err)
 	}
 	return aws.ToString(out.MessageId), nil

@@ -60,7 +60,7 @@ func (r *Resolver) ofSet(set snapshot.Set) (owned, error) {
 	for i, m := range slices.Concat(set.Freeze, set.NoFreeze) {
 		path, err := filepath.EvalSymlinks(m)
 		if err != nil {
-			return o, refuse("mount point %s does not exist: %v", m, err)
+			return o, refuse("mount point %s does not exist: mount it, or correct the plan: %v", m, err)
 		}
 		info, err := r.mountAt(path)
 		if err != nil {

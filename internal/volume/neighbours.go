@@ -27,7 +27,7 @@ func (r *Resolver) Others(_ context.Context, mounts []string) ([]string, error) 
 		}
 		path, err := filepath.EvalSymlinks(m)
 		if err != nil {
-			return nil, refuse("mount point %s does not exist: %v", m, err)
+			return nil, refuse("mount point %s does not exist: mount it, or correct the plan: %v", m, err)
 		}
 		info, err := r.mountAt(path)
 		if err != nil {

@@ -35,7 +35,7 @@ func (d disk) why() string {
 func (r *Resolver) disks(mount string) ([]disk, error) {
 	path, err := filepath.EvalSymlinks(mount)
 	if err != nil {
-		return nil, refuse("mount point %s does not exist: %v", mount, err)
+		return nil, refuse("mount point %s does not exist: mount it, or correct the plan: %v", mount, err)
 	}
 	info, err := r.mountAt(path)
 	if err != nil {

@@ -276,10 +276,10 @@ func hostCases() []hostCase {
 		{"the root file system", text(func(t *testing.T, h *hostStage) string { return h.freezing(t, "/") }),
 			noSet("/", wants{"nightly: freeze.mounts": "FAIL root file system", "nightly: database.location": whatever})},
 		{"a mount point that is not there", text(func(t *testing.T, h *hostStage) string { return h.freezing(t, "/nowhere/at/all") }),
-			noSet("/nowhere/at/all does not exist", wants{"nightly: freeze.mounts": "FAIL /nowhere/at/all does not exist", "nightly: database.location": "FAIL does not exist"})},
+			noSet("/nowhere/at/all does not exist", wants{"nightly: freeze.mounts": "FAIL /nowhere/at/all does not exist", "nightly: database.location": "unchecked see volumes.set"})},
 		{"a directory that is no mount point", text(func(t *testing.T, h *hostStage) string {
 			return h.freezing(t, directory(t, filepath.Join(h.Dir, "plain"), 0o700))
-		}), noSet("plain", wants{"nightly: freeze.mounts": "FAIL is not a mount point", "nightly: database.location": "FAIL plain"})},
+		}), noSet("plain", wants{"nightly: freeze.mounts": "FAIL is not a mount point", "nightly: database.location": "unchecked see volumes.set"})},
 		{"a file system in memory", text(func(t *testing.T, h *hostStage) string {
 			return h.freezing(t, tmpfs(t, h.ctx, filepath.Join(h.Dir, "memory"), "1m"))
 		}), unmounted(wants{"nightly: freeze.mounts": "FAIL tmpfs, which cannot be frozen"})},
@@ -297,6 +297,9 @@ func hostCases() []hostCase {
 			"nightly: volumes.set": "unchecked mend the access to EC2", "nightly: database.location": "unchecked volumes.set", "nightly: volumes.others": needs, "host.rights": "gone", "nightly: freeze.*": "gone",
 			"nightly: database.consistency": "warn", "nightly: database.binlog": "warn sync_binlog",
 		}},
+		{"a plan that has lost its mysql section", text(func(t *testing.T, h *hostStage) string {
+			return h.edit(t, "    mysql:\n      defaults_file: "+h.DefaultsFile+"\n", "")
+		}), wants{"host.server_rights": "gone", "nightly: database.*": "gone", "nightly: database.unlocked": "warn add mysql to the plan"}},
 		{"frozen by somebody", text(func(t *testing.T, h *hostStage) string {
 			frozen(t, h.data)
 			return h.healthy

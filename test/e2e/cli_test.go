@@ -116,6 +116,8 @@ func TestRefusals(t *testing.T) {
 		{"a bare number", base("--freeze", v.Mount, "--lock-timeout", "300", "--mysql"), 64, []string{"--lock-timeout", "unit"}, ""},
 		{"a file others can write", []string{"snapshot", "nightly", "--config", loose}, 78, []string{"chmod"}, ""},
 		{"an unknown plan", []string{"snapshot", "weekly", "--config", s.ConfigPath}, 3, []string{"unknown_plan", "weekly", "nightly"}, ""},
+		{"a tag that the plan does not permit", []string{"send", "nightly", "--config", s.ConfigPath, "--tag", "ticket=1"}, 3, []string{"would reject", "request_tags"}, ""},
+		{"nothing to send for", []string{"send", "weekly", "--config", s.ConfigPath}, 3, []string{"would reject", "weekly", "nightly"}, ""},
 		{"a bad tag", []string{"send", "nightly", "--config", s.ConfigPath, "--tag", "aws:x=1"}, 3, []string{"aws:"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -25,7 +25,8 @@ const databaseWithin = 30 * time.Second
 // database are the checks of a plan's MySQL or MariaDB. They share two sessions.
 func (v *visit) database(p *config.Plan) []doctor.Check {
 	if p.MySQL == nil {
-		return nil
+		return []doctor.Check{{Name: "database.unlocked", Plan: p.Name, Needs: []string{"volumes.set"},
+			Look: func(ctx context.Context) []doctor.Finding { return v.lookForServers(ctx, p) }}}
 	}
 	var checks []doctor.Check
 	add := func(name string, look func(context.Context, *server) []doctor.Finding, needs ...string) {
@@ -61,7 +62,7 @@ func (v *visit) database(p *config.Plan) []doctor.Check {
 func lookAtDefaults(path string) []doctor.Finding {
 	readable, empty, err := mysql.LookDefaults(path)
 	if err != nil {
-		return looked(err, "the file needs a [client] section with user and password, root as its owner, and mode 0600")
+		return looked(err, "the file needs a [client] section with user and password, root as its owner, and mode 0600: a worker does not start without it, whichever plan it is of")
 	}
 	return []doctor.Finding{doctor.JudgeDefaults(path, readable, empty)}
 }
@@ -177,7 +178,10 @@ func (v *visit) lookAtLocation(ctx context.Context, s *server, p *config.Plan) [
 		Set: snapshot.Set{Freeze: p.Freeze, NoFreeze: p.NoFreeze, Volumes: v.sets[p.Name], Attached: v.attached},
 	}
 	verdict, err := survey.Judge(ctx, at)
-	if err != nil {
+	switch {
+	case err != nil && v.notAttached == nil && v.sets[p.Name] == nil: // the same mount point, told there
+		return []doctor.Finding{doctor.Unchecked("whether the set holds the server's files: "+err.Error(), "see volumes.set")}
+	case err != nil:
 		return looked(err, "mount what is missing, or correct freeze and no_freeze of the plan")
 	}
 	s.frozen = verdict.Frozen

@@ -49,7 +49,12 @@ func (v *visit) lookAtDeadLetters(ctx context.Context, q *queue.Queue, of queue.
 	case errors.Is(err, worker.ErrNoDeadLetterQueue): // queue.redrive says it
 		return nil
 	case err != nil && url == "":
-		return named(awsTrouble("sqs:GetQueueUrl", resource, err).Finding())
+		t := awsTrouble("sqs:GetQueueUrl", resource, err)
+		f := t.Finding()
+		if t.Kind == doctor.Gone && v.file.DeadLetterQueueURL == "" {
+			f.Fix = "make it again (deploy instance.yaml), or correct the RedrivePolicy of the queue, which names it"
+		}
+		return named(f)
 	case err != nil:
 		t := awsTrouble("sqs:GetQueueAttributes", resource, err)
 		if t.Kind == doctor.Denied { // the worker sends there, and does not look
@@ -59,7 +64,7 @@ func (v *visit) lookAtDeadLetters(ctx context.Context, q *queue.Queue, of queue.
 	}
 	v.notAsked = append(v.notAsked, "sqs:SendMessage to "+seen.ARN)
 	return doctor.JudgeDeadLetters(doctor.DeadLetters{
-		Queue: queueSeen(seen), Of: of.ARN, Target: of.DeadLetters, FromFile: v.file.DeadLetterQueueURL != "",
+		Queue: queueSeen(seen), URL: url, Of: of.ARN, Target: of.DeadLetters, FromFile: v.file.DeadLetterQueueURL != "",
 	}, of.Retention)
 }
 

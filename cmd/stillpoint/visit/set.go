@@ -30,7 +30,7 @@ func (v *visit) rehearsed(ctx context.Context, p *config.Plan) (*snapshot.Pipeli
 func (v *visit) unknownSet(err error) []doctor.Finding {
 	t, refused := v.planTrouble("ec2:DescribeInstances", err)
 	if t == nil {
-		return []doctor.Finding{doctor.Unchecked("the plan leads to no set of volumes: "+refused, "correct the plan, or the mounts")}
+		return []doctor.Finding{doctor.Unchecked("the plan leads to no set of volumes: "+refused, "correct the plan, or the mounts: see volumes.set")}
 	}
 	return []doctor.Finding{t.Finding()}
 }

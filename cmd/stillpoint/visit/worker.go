@@ -150,5 +150,5 @@ func (v *visit) lookAtSuccess(p *config.Plan) []doctor.Finding {
 	if err != nil {
 		return []doctor.Finding{doctor.Unchecked(err.Error(), "run the doctor as root; see the checks of state_dir")}
 	}
-	return []doctor.Finding{doctor.JudgeLastSuccess(seen.LastSuccess[p.Name], seen.Requests, time.Now())}
+	return []doctor.Finding{doctor.JudgeLastSuccess(p.Name, seen.LastSuccess[p.Name], seen.Requests, time.Now())}
 }
