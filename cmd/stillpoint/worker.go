@@ -104,9 +104,6 @@ func (workerCommand) Run(ctx context.Context, g *globals) error {
 	if l.topic, err = notify.New(cfg, f.TopicARN); err != nil {
 		return coded(exitConfig, err)
 	}
-	if _, err := newRunner(f, id, nil, nil, log); err != nil { // whoever this is, the plans must make sense
-		return err
-	}
 	var w *work
 	if missing(cfg.Region, id.InstanceID) == "" {
 		if w, err = l.build(cfg, id); err != nil && !isUnclaimed(err) {
@@ -145,9 +142,6 @@ func (l *life) build(cfg aws.Config, id messages.Identity) (*work, error) {
 	}
 	runnerFor := func(f *config.File) (*runner, error) {
 		run, err := newRunner(f, id, client, frozen, log)
-		if err != nil {
-			return nil, err
-		}
 		run.announce(l.monitor)
 		for name := range f.Plans {
 			if at, err := j.LastSuccess(name); err == nil {
@@ -155,11 +149,11 @@ func (l *life) build(cfg aws.Config, id messages.Identity) (*work, error) {
 				l.monitor.Succeeded(at)
 			}
 		}
-		return run, nil
+		return run, err
 	}
 	run, err := runnerFor(l.file)
-	if err != nil {
-		return nil, err
+	if err != nil { // the others are not to wait for it, and whoever asks for it is to hear why
+		log.Error().Err(err).Msg("a plan is not fit to run: each request for it is looked at anew, and refused until this is mended")
 	}
 	w := &work{queue: queue.New(cfg, queue.Config{URL: l.file.QueueURL, DeadLetterURL: l.file.DeadLetterQueueURL})}
 	w.outbox = &worker.Outbox{Journal: j, Publisher: l.topic, Tagger: client, Monitor: l.monitor, Log: log, Now: clock()}

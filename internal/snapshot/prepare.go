@@ -64,6 +64,9 @@ func (a *attempt) prepare(ctx context.Context, open *undo) bool {
 	if err := a.begin(ctx); err != nil {
 		return a.fail(messages.ReasonInternal, "nothing was locked or frozen: %v; look at the disk that holds state_dir", err)
 	}
+	if a.Unfit != nil {
+		return a.preflightFailed(ctx, a.Unfit)
+	}
 	a.description = a.job.Delivery.Request.Description
 	if a.description == "" && a.Plan.Describe != nil {
 		a.description = a.Plan.Describe(a.result.RequestID)

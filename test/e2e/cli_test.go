@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -226,7 +227,26 @@ func TestAnotherPlanIsBroken(t *testing.T) {
 	if out, errs, code := cli(t, ctx, s, "snapshot", "--config", s.ConfigPath, "nightly"); code != 0 {
 		t.Errorf("exit %d\n%s\n%s", code, out, errs)
 	}
+	next(t, ctx, s)
 	if _, errs, code := cli(t, ctx, s, "snapshot", "--config", s.ConfigPath, "broken"); code != 78 || !strings.Contains(errs, nowhere) {
 		t.Errorf("exit %d\n%s", code, errs)
 	}
+	// Nor does a worker: who asks for the broken one hears why, and it is looked at anew for each.
+	work(t, ctx, s)
+	refused := func(why string) {
+		t.Helper()
+		send(t, ctx, s, `{"plan":"broken"}`)
+		r := next(t, ctx, s).Result
+		wants(t, r, messages.Failed, messages.ReasonPreflightFailed, messages.ConsistencyNone)
+		if !strings.Contains(r.Message, nowhere) || !strings.Contains(r.Message, why) {
+			t.Errorf("it says %s, want %s", r.Message, why)
+		}
+	}
+	refused("no such file")
+	if err := errors.Join(os.WriteFile(nowhere, []byte("[client]\n"), 0o600), os.Chmod(nowhere, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	refused("chmod go-w")
+	send(t, ctx, s, `{"plan":"nightly"}`)
+	wants(t, next(t, ctx, s).Result, messages.Succeeded, "", messages.ConsistencyFilesystem)
 }

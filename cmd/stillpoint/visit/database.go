@@ -62,7 +62,7 @@ func (v *visit) database(p *config.Plan) []doctor.Check {
 func lookAtDefaults(path string) []doctor.Finding {
 	readable, empty, err := mysql.LookDefaults(path)
 	if err != nil {
-		return looked(err, "the file needs a [client] section with user and password, root as its owner, and mode 0600: a worker does not start without it, whichever plan it is of")
+		return looked(err, "the file needs a [client] section with user and password, root as its owner, and mode 0600")
 	}
 	return []doctor.Finding{doctor.JudgeDefaults(path, readable, empty)}
 }

@@ -146,7 +146,7 @@ func lookAtExpedite(context.Context) []doctor.Finding {
 
 func lookAtHook(h *hook.Command) []doctor.Finding {
 	if err := h.Check(); err != nil {
-		return looked(err, "mend the program, or take it out of the plan: a worker does not start with it")
+		return looked(err, "mend the program, or take it out of the plan")
 	}
 	if err := h.CheckParents(); err != nil {
 		if os.Geteuid() != 0 && errors.Is(err, fs.ErrPermission) {
