@@ -100,6 +100,7 @@ func TestBrokenFiles(t *testing.T) {
 		// The file.
 		{1, "queue_url: stillpoint-db1", 1, "queue_url must be like https://sqs."},
 		{1, "queue_url: https://sqs.eu-west-1.amazonaws.com/", 1, "queue_url must be like"},
+		{1, "queue_url: https://sqs.eu-west-1.amazonaws.com/111122223333", 1, "queue_url must be like"},
 		{1, "queue_url: https://sqs.eu-west-1.amazonaws.com/1/q.fifo", 1, "FIFO"},
 		{1, "dead_letter_queue_url: arn:aws:sqs:eu-west-1:111122223333:dlq", 1, "dead_letter_queue_url must be like"},
 		{1, "queue_url: https://example.com/q\ndead_letter_queue_url: https://example.com/q", 2, "dead_letter_queue_url must not be queue_url"},

@@ -109,6 +109,7 @@ func TestJudgeQueue(t *testing.T) {
 	}{
 		"all well":           {func(*Queue, *Use) {}, "", line{}},
 		"another region":     {func(q *Queue, _ *Use) { q.ARN = "arn:aws:sqs:us-east-1:1:q" }, "queue.exists", line{Warn, true, "this region"}},
+		"it is the file's":   {func(_ *Queue, u *Use) { u.Home, u.Region = u.Region, "us-east-1" }, "queue.exists", line{OK, true, "as this instance is"}},
 		"another account":    {func(q *Queue, _ *Use) { q.ARN = "arn:aws:sqs:eu-west-1:2:q" }, "queue.exists", line{Warn, true, "account 2"}},
 		"nobody knows which": {func(_ *Queue, u *Use) { u.Region, u.Account = "", "" }, "", line{}},
 		"hidden for no time": {func(q *Queue, _ *Use) { q.Visibility = 0 }, "queue.visibility", line{Warn, true, "120"}},
@@ -246,10 +247,24 @@ func TestJudgeWorking(t *testing.T) {
 	line{OK, true, "last succeeded at"}.check(t, "yesterday", JudgeLastSuccess("nightly", now.Add(-24*time.Hour), 3, now))
 }
 
+// The resource of a statement is as narrow as is known.
+func TestStatement(t *testing.T) {
+	for resource, want := range map[string]string{
+		"arn:aws:sns:eu-west-1:1:t": "arn:aws:sns:eu-west-1:1:t", "": "*", "snap-1": "*", "http://127.0.0.1:4566/1/q": "*",
+		"https://sqs.eu-west-1.amazonaws.com/1/q":     "arn:aws:sqs:eu-west-1:1:q",
+		"https://sqs.cn-north-1.amazonaws.com.cn/1/q": "arn:aws-cn:sqs:cn-north-1:1:q",
+		"https://sqs.us-gov-west-1.amazonaws.com/1/q": "arn:aws-us-gov:sqs:us-gov-west-1:1:q",
+	} {
+		if got := (Trouble{Action: "a:B", Resource: resource}).Statement(); got != `{"Effect": "Allow", "Action": "a:B", "Resource": "`+want+`"}` {
+			t.Errorf("%s: %s", resource, got)
+		}
+	}
+}
+
 func TestTrouble(t *testing.T) {
 	for kind, want := range map[TroubleKind]struct{ whole, minor line }{
 		Denied:    {line{Fail, true, `{"Effect": "Allow", "Action": "sqs:X", "Resource": "arn:r"}`}, line{Warn, false, "denied"}},
-		Gone:      {line{Fail, true, "it is not there"}, line{Warn, false, "it is not there"}},
+		Gone:      {line{Fail, true, "is not there"}, line{Warn, false, "is not there"}},
 		NotKnown:  {line{Fail, true, "clock.skew"}, line{Warn, false, "credentials"}},
 		Silent:    {line{Fail, false, "VPC endpoint for sqs"}, line{Warn, false, "VPC endpoint"}},
 		Throttled: {line{Warn, false, "in a minute"}, line{Warn, false, "in a minute"}},

@@ -25,8 +25,9 @@ type Queue struct {
 
 // Use is what the file and this instance want of the queue.
 type Use struct {
-	// Region and Account are this instance's; "" where not known.
-	Region, Account string
+	// Region is where the program asks, Home where the metadata say that the instance
+	// is, Account whose it is; "" where not known.
+	Region, Home, Account string
 	// MaxAge is the longest of the plans'.
 	MaxAge time.Duration
 	// MaxRequest is the longest body that a request may have, in bytes.
@@ -73,6 +74,8 @@ func place(arn string) (region, account, name string) {
 func queuePlace(q Queue, use Use) Finding {
 	region, account, name := place(q.ARN)
 	switch {
+	case region != "" && region == use.Home && region != use.Region: // and that is said there
+		return Good(fmt.Sprintf("%s in %s, as this instance is", name, region))
 	case use.Region != "" && region != "" && region != use.Region:
 		return Poor(fmt.Sprintf("%s is in %s, and this instance in %s", name, region, use.Region), "use a queue of this region: an outage of the other one, or of the way there, would be one here")
 	case use.Account != "" && account != "" && account != use.Account:

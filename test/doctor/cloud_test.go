@@ -82,7 +82,7 @@ func cloudCases() []broken {
 			"identity.metadata": "FAIL take instance_id out", "identity.caller": "warn another instance", "host.state_owner": "FAIL ", "nightly: volumes.*": "unchecked ", "nightly: ec2.*": "FAIL correct region, instance_id", "nightly: ec2.pending": "gone", "nightly: ec2.tag": "gone",
 		}},
 		{"another region", file(map[string]string{"region": "us-east-1"}), wants{
-			"identity.metadata": "FAIL take region out", "queue.exists": "warn use a queue of this region", "nightly: volumes.*": "unchecked ", "nightly: ec2.*": "FAIL ", "nightly: ec2.pending": "gone", "nightly: ec2.tag": "gone",
+			"identity.metadata": "FAIL take region out", "nightly: volumes.*": "unchecked ", "nightly: ec2.*": "FAIL ", "nightly: ec2.pending": "gone", "nightly: ec2.tag": "gone",
 		}},
 		{"a key in the environment", env("AWS_ACCESS_KEY_ID=AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY=x"), wants{"identity.credentials": "warn give the instance a profile"}},
 		{"credentials that AWS does not take", fault(localstack.Fault{Operation: "sts:GetCallerIdentity", Code: "ExpiredToken", Status: 403}), wants{"identity.caller": "FAIL see identity.credentials"}},

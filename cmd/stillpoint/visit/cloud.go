@@ -21,6 +21,7 @@ type amazon struct {
 	cfg     aws.Config
 	clock   whoami.Clock
 	account string // "": not known
+	home    string // the region that the metadata say; "": not known
 	// queueARN is the queue's, as SQS says it.
 	queueARN string
 	ec2      *ebs.Client
@@ -66,6 +67,7 @@ func (v *visit) lookAtMetadata(ctx context.Context) []doctor.Finding {
 	if !m.Off {
 		seen, err := whoami.AskMetadata(ctx, cfg)
 		m.InstanceID, m.Region, m.Role, v.aws.account = seen.InstanceID, seen.Region, seen.Role, seen.Account
+		v.aws.home = m.Region
 		if err != nil {
 			m.Err = err.Error()
 		}

@@ -20,7 +20,7 @@ import (
 func (v *visit) lookAtFile(context.Context) []doctor.Finding {
 	f, err := config.Load(v.path)
 	if err != nil {
-		said := doctor.Bad(err.Error(), "correct the file")
+		said := doctor.Bad(err.Error(), "mend that; nothing else can be looked at before")
 		switch {
 		case errors.Is(err, os.ErrNotExist):
 			said.Fix = "write one: man stillpoint.yaml, a sample with every key is /usr/share/doc/stillpoint/stillpoint.yaml, and the stack of instance.yaml prints one; or name it by --config"

@@ -18,7 +18,7 @@ func (v *visit) queue() *queue.Queue {
 
 // lookAtQueue reads what SQS says of the queue and of its dead-letter queue.
 func (v *visit) lookAtQueue(ctx context.Context) []doctor.Finding {
-	use := doctor.Use{Region: v.id.Region, Account: v.aws.account, MaxRequest: messages.MaxRequestBytes, Lease: worker.DefaultVisibility}
+	use := doctor.Use{Region: v.id.Region, Home: v.aws.home, Account: v.aws.account, MaxRequest: messages.MaxRequestBytes, Lease: worker.DefaultVisibility}
 	for _, p := range v.file.Plans {
 		use.MaxAge = max(use.MaxAge, p.MaxAge)
 	}
