@@ -26,6 +26,7 @@ import (
 
 // TestHostMySQL is what is another matter on MySQL.
 func TestHostMySQL(t *testing.T) {
+	t.Parallel()
 	if lacks := rig.MySQL.Missing(); lacks != "" {
 		t.Skipf("this machine lacks %s", lacks)
 	}
@@ -116,6 +117,7 @@ func tree(t *testing.T, dirs ...string) map[string]string {
 
 // Nothing of the doctor is left: not in the server, not in our directories, not on the host.
 func TestNoTraces(t *testing.T) {
+	t.Parallel()
 	for _, flavor := range rig.Flavors {
 		t.Run(string(flavor), func(t *testing.T) {
 			if lacks := flavor.Missing(); lacks != "" {
@@ -147,6 +149,7 @@ func TestNoTraces(t *testing.T) {
 // Beside a worker that makes one set after the other the doctor disturbs nothing,
 // and is disturbed by nothing: no set fails, or waits for its turn.
 func TestBesideAWorker(t *testing.T) {
+	t.Parallel()
 	h := hostStageOf(t, scene.Config{Writers: 2})
 	h.work()
 	stop, ended := make(chan struct{}), make(chan struct{})
@@ -213,6 +216,7 @@ func (h *hostStage) frozenByUs(t *testing.T) {
 
 // What a worker and a guardian that were killed inside the window have left is found, and told by what ends it.
 func TestLeftFrozen(t *testing.T) {
+	t.Parallel()
 	h := hostStageOf(t, scene.Config{PlanYAML: "snapshot_timeout: 30s\nmax_hold: 60s"})
 	h.work()
 	h.AWS.SetFaults(localstack.Fault{Operation: "ec2:CreateSnapshots", Latency: 14 * time.Second})
@@ -260,6 +264,7 @@ func TestLeftFrozen(t *testing.T) {
 
 // A plain user is told what could not be looked at, and not that it is broken.
 func TestPlainUser(t *testing.T) {
+	t.Parallel()
 	h := hostStageOf(t, scene.Config{})
 	const nobody = 65534
 	dir, err := os.MkdirTemp("/tmp", "stillpoint-plain-") // where nobody may go

@@ -225,6 +225,7 @@ var ofTheMachine = []string{"clock.sync", "host.rights", "freeze.guardian", "dat
 // TestCloud starts from where all is well, and breaks AWS's side of it in one
 // way after the other.
 func TestCloud(t *testing.T) {
+	t.Parallel()
 	s := set(t, scene.Config{})
 	s.work()
 	if _, err := s.Send(s.ctx, `{"plan":"nightly"}`); err != nil {

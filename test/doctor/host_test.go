@@ -526,6 +526,7 @@ func (h *hostStage) by(t *testing.T, text string, program ...string) judged.Repo
 
 // TestHost starts from where all is well, and breaks host, plan and database in one way after the other.
 func TestHost(t *testing.T) {
+	t.Parallel()
 	h := hostStageOf(t, scene.Config{})
 	h.runCases(t, hostCases())
 	if t.Failed() {
