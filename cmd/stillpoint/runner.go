@@ -19,6 +19,7 @@ import (
 	"stillpoint/internal/ebs"
 	"stillpoint/internal/journal"
 	"stillpoint/internal/mysql"
+	"stillpoint/internal/mysql/locate"
 	"stillpoint/internal/snapshot"
 	"stillpoint/internal/volume"
 	"stillpoint/messages"
@@ -90,6 +91,7 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 		},
 	}
 	pl.Trace, pl.LookupDelays = tracing()
+	pl.Servers = func() ([]snapshot.Neighbour, error) { return locate.Neighbours(0) }
 	var unfit error
 	if m := p.MySQL; m != nil {
 		plan.LockTimeout, plan.LockTries, plan.LockSleep = m.LockTimeout, m.LockTries, m.LockSleep

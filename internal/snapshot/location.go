@@ -130,11 +130,7 @@ func (a *attempt) locate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s := Survey{
-		Volumes: a.Volumes, Plan: &a.Plan, Hook: a.PreFreeze != nil,
-		Set: Set{Freeze: a.Plan.Freeze, NoFreeze: a.Plan.NoFreeze, Volumes: a.volumes, Attached: a.attached},
-	}
-	v, err := s.Judge(ctx, at)
+	v, err := a.survey().Judge(ctx, at)
 	a.partsFrozen = v.Frozen
 	switch {
 	case len(v.Refusals) > 0:
@@ -149,6 +145,13 @@ func (a *attempt) locate(ctx context.Context) error {
 		a.result.MySQL.LocationTrusted = true
 	}
 	return nil
+}
+
+func (a *attempt) survey() Survey {
+	return Survey{
+		Volumes: a.Volumes, Plan: &a.Plan, Hook: a.PreFreeze != nil,
+		Set: Set{Freeze: a.Plan.Freeze, NoFreeze: a.Plan.NoFreeze, Volumes: a.volumes, Attached: a.attached},
+	}
 }
 
 // manyParts is how many of the parts at fault a refusal names.
@@ -185,11 +188,25 @@ func (s Survey) parts(ctx context.Context, at Location, v *Verdict) error {
 // caught in motion. With a server that is only trusted to be there, the first
 // one may be it.
 func (s Survey) neighbours(ctx context.Context, at Location, v *Verdict) error {
-	var servers, others []string
-	for _, n := range at.Neighbours {
+	servers, others, err := s.onSet(ctx, at.Neighbours)
+	if err != nil {
+		return err
+	}
+	if known := at.Process != ""; len(servers) > 1 || len(servers) == 1 && known {
+		v.refuse("another server has files on the set, and would not be locked: %s; stop it, or move its files to a volume of its own", few(servers))
+	}
+	if len(others) > 0 && !s.Hook {
+		v.warn("the set also holds files of other databases, which nobody brings to rest (a pre_freeze command could): %s", few(others))
+	}
+	return nil
+}
+
+// onSet names those which have files on the set: servers of MySQL's family, and others.
+func (s Survey) onSet(ctx context.Context, all []Neighbour) (servers, others []string, err error) {
+	for _, n := range all {
 		covers, err := s.cover(ctx, n.Parts)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		for i, c := range covers {
 			if !c.InSet {
@@ -204,13 +221,28 @@ func (s Survey) neighbours(ctx context.Context, at Location, v *Verdict) error {
 			break
 		}
 	}
-	if known := at.Process != ""; len(servers) > 1 || len(servers) == 1 && known {
-		v.refuse("another server has files on the set, and would not be locked: %s; stop it, or move its files to a volume of its own", few(servers))
+	return servers, others, nil
+}
+
+// Unlocked names the servers of MySQL's family which have files on the set of a plan that locks none.
+func (s Survey) Unlocked(ctx context.Context, all []Neighbour) ([]string, error) {
+	servers, _, err := s.onSet(ctx, all)
+	return servers, err
+}
+
+// lookForUnlocked warns where the set of a plan that locks no database holds the files
+// of one: a plan that has lost its section mysql makes sets all the same. What
+// cannot be looked at is the doctor's business.
+func (a *attempt) lookForUnlocked(ctx context.Context) error {
+	if a.Servers == nil || a.PreFreeze != nil {
+		return nil
 	}
-	if len(others) > 0 && !s.Hook {
-		v.warn("the set also holds files of other databases, which nobody brings to rest (a pre_freeze command could): %s", few(others))
+	all, _ := a.Servers()
+	names, err := a.survey().Unlocked(ctx, all)
+	if err == nil && len(names) > 0 {
+		a.warn("the plan has no mysql section, and a database that was not locked has files on the set: %s; add mysql to the plan, or a pre_freeze that brings it to rest", few(names))
 	}
-	return nil
+	return err
 }
 
 func (s Survey) cover(ctx context.Context, parts []Part) ([]Coverage, error) {

@@ -94,6 +94,46 @@ func TestLocation(t *testing.T) {
 	}
 }
 
+// A plan that locks no database says so where the set holds the files of one.
+func TestUnlocked(t *testing.T) {
+	server := func(minor int) snapshot.Neighbour {
+		return snapshot.Neighbour{Name: "mariadbd", PID: 7, Dir: "/srv", Server: true, Parts: []snapshot.Part{{Path: "/srv/ibdata1", FS: snapshot.FileSystem{Major: 259, Minor: minor}}}}
+	}
+	for name, tc := range map[string]struct {
+		hook   bool
+		on     int
+		err    error
+		warned string
+	}{
+		"on it":           {on: 1, warned: "mariadbd (process 7, in /srv, with /srv/ibdata1)"},
+		"elsewhere":       {on: 3},
+		"a hook":          {on: 1, hook: true},
+		"not all is seen": {on: 1, err: context.DeadlineExceeded, warned: "add mysql to the plan"},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			b := newBed()
+			if tc.hook {
+				b.AddHooks()
+				b.plan.HookTimeout = time.Second
+			}
+			b.tweak = func(p *snapshot.Pipeline) {
+				p.Database = nil
+				p.Servers = func() ([]snapshot.Neighbour, error) { return []snapshot.Neighbour{server(tc.on)}, tc.err }
+			}
+			b.Volumes.CoverFunc = func(_ context.Context, _ snapshot.Set, systems []snapshot.FileSystem) ([]snapshot.Coverage, error) {
+				return []snapshot.Coverage{{InSet: systems[0].Minor == 1, On: "a disk"}}, nil
+			}
+			out := b.run(t, t.Context())
+			if got := of(out); got != success(messages.ConsistencyFilesystem) {
+				t.Errorf("got %+v: %s", got, out.Result.Message)
+			}
+			if !warned(out.Result, tc.warned) || tc.warned == "" && len(out.Result.Warnings) > 0 {
+				t.Errorf("warnings: %q", out.Result.Warnings)
+			}
+		})
+	}
+}
+
 // A look that fails is the run's error, of its kind; and the server is looked
 // at before each window.
 func TestLocationUnknown(t *testing.T) {

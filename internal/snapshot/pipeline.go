@@ -22,6 +22,9 @@ type Pipeline struct {
 	Freezer  Freezer
 	Volumes  Volumes
 	EBS      EBS
+	// Servers lists the database servers of this host, for a plan without a database:
+	// those that it can, beside the error. nil: nobody looks.
+	Servers func() ([]Neighbour, error)
 	// Sheet is the plan's file for the coordinates; nil: none.
 	Sheet CoordinatesFile
 	// PreFreeze and PostThaw are the plan's commands; nil: none. A plan that

@@ -156,7 +156,11 @@ func (a *attempt) open(ctx context.Context, open *undo) error {
 		a.guard = g
 		open.push(func() error { return a.guard.Close() }) // the one of then, see guardReady
 	}
-	if a.Database != nil {
+	if a.Database == nil {
+		if err := a.lookForUnlocked(ctx); err != nil {
+			return err
+		}
+	} else {
 		s, err := a.Database.Connect(ctx)
 		if err != nil {
 			return err

@@ -3,8 +3,10 @@ package e2e
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -208,6 +210,28 @@ func TestTheSameRequestTwiceAtOnce(t *testing.T) {
 	}
 	if n := sets(t, ctx, s)["same"]; len(n) != 1 || tag(n[0], "stillpoint:status") != "succeeded" {
 		t.Errorf("%d snapshots", len(n))
+	}
+}
+
+// A plan that has lost its section mysql makes sets all the same, and says what they are worth.
+func TestPlanWithoutItsDatabase(t *testing.T) {
+	t.Parallel()
+	ctx, s := set(t, scene.Config{})
+	text, err := os.ReadFile(s.ConfigPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = regexp.MustCompile(`    mysql:\n(      .*\n)*`).ReplaceAll(text, nil)
+	if err := os.WriteFile(s.ConfigPath, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, errs, code := cli(t, ctx, s, "snapshot", "--config", s.ConfigPath, "nightly"); code != 0 {
+		t.Fatalf("exit %d\n%s\n%s", code, out, errs)
+	}
+	r := next(t, ctx, s).Result
+	wants(t, r, messages.Succeeded, "", messages.ConsistencyFilesystem)
+	if want := fmt.Sprintf("mariadbd (process %d", s.Server.PID()); !strings.Contains(strings.Join(r.Warnings, "\n"), want) {
+		t.Errorf("warnings %q, want %s", r.Warnings, want)
 	}
 }
 

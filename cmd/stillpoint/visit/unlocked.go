@@ -2,8 +2,6 @@ package visit
 
 import (
 	"context"
-	"fmt"
-	"slices"
 
 	"stillpoint/internal/config"
 	"stillpoint/internal/doctor"
@@ -19,23 +17,13 @@ func (v *visit) lookForServers(ctx context.Context, p *config.Plan) []doctor.Fin
 	if err != nil {
 		return []doctor.Finding{doctor.Unchecked("whether a database server has files on the set: "+err.Error(), doctor.AsRoot)}
 	}
-	set := snapshot.Set{Freeze: p.Freeze, NoFreeze: p.NoFreeze, Volumes: v.sets[p.Name], Attached: v.attached}
-	var names []string
-	for _, s := range servers {
-		if !s.Server {
-			continue
-		}
-		var systems []snapshot.FileSystem
-		for _, part := range s.Parts {
-			systems = append(systems, part.FS)
-		}
-		covers, err := (&volume.Resolver{}).Cover(ctx, set, systems)
-		if err != nil {
-			return []doctor.Finding{doctor.Unchecked("whether a database server has files on the set: "+err.Error(), "see volumes.set")}
-		}
-		if slices.ContainsFunc(covers, func(c snapshot.Coverage) bool { return c.InSet }) {
-			names = append(names, fmt.Sprintf("%s (process %d, in %s)", s.Name, s.PID, s.Dir))
-		}
+	survey := snapshot.Survey{
+		Volumes: &volume.Resolver{},
+		Set:     snapshot.Set{Freeze: p.Freeze, NoFreeze: p.NoFreeze, Volumes: v.sets[p.Name], Attached: v.attached},
+	}
+	names, err := survey.Unlocked(ctx, servers)
+	if err != nil {
+		return []doctor.Finding{doctor.Unchecked("whether a database server has files on the set: "+err.Error(), "see volumes.set")}
 	}
 	return []doctor.Finding{doctor.JudgeUnlocked(names, len(p.PreFreeze) > 0)}
 }
