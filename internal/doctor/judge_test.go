@@ -247,6 +247,22 @@ func TestJudgeWorking(t *testing.T) {
 	line{OK, true, "last succeeded at"}.check(t, "yesterday", JudgeLastSuccess("nightly", now.Add(-24*time.Hour), 3, now))
 }
 
+func TestJudgeUnderway(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for name, tc := range map[string]struct {
+		u    Underway
+		want line
+	}{
+		"none":      {Underway{}, line{OK, true, "no run"}},
+		"one":       {Underway{Held: true, PID: 7, Since: now.Add(-time.Minute), RequestID: "r", Plan: "p", Usual: time.Hour}, line{OK, true, "process 7 carries out r of plan p for 1m0s"}},
+		"an old":    {Underway{Held: true, PID: 7, Since: now.Add(-2 * time.Hour), Plan: "p", Usual: time.Hour}, line{Warn, true, "for 2h0m0s, and all others wait"}},
+		"whose":     {Underway{Held: true}, line{OK, true, "a run is under way"}},
+		"who knows": {Underway{Err: "it is no file"}, line{Warn, false, "no file"}},
+	} {
+		tc.want.check(t, name, JudgeUnderway(tc.u, now))
+	}
+}
+
 // The resource of a statement is as narrow as is known.
 func TestStatement(t *testing.T) {
 	for resource, want := range map[string]string{

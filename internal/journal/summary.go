@@ -82,6 +82,9 @@ func HeldBy(path string) (holder Holder, ok bool, err error) {
 		return holder, false, nil
 	}
 	var st unix.Stat_t
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no file", path)
+	}
 	if err == nil {
 		err = unix.Stat(path, &st)
 	}

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -38,6 +40,7 @@ func (v *visit) host() []doctor.Check {
 		{Name: "host.state_dir", Look: v.lookAtStateDir},
 		{Name: "host.runtime_dir", Look: v.lookAtRuntimeDir},
 		{Name: "host.leftovers", Look: v.lookForLeftovers},
+		{Name: "host.run", Look: v.lookForRun},
 		{Name: "host.unit", Look: v.lookAtUnit},
 		{Name: "host.environment", Look: v.lookAtEnvironment},
 	}
@@ -156,6 +159,20 @@ func (v *visit) lookForLeftovers(context.Context) []doctor.Finding {
 	}
 	applier[0].Check = "host.applier_note"
 	return append(found, applier...)
+}
+
+// usualRun is the longest that a run takes beside the wait of its plan's
+// start_within: the tries, the look-ups and the waits at limits of EC2's.
+const usualRun = time.Hour
+
+// lookForRun says what is being done now, which everything else waits for.
+func (v *visit) lookForRun(context.Context) []doctor.Finding {
+	holder, held, err := journal.HeldBy(filepath.Join(v.file.RuntimeDir, "run.lock"))
+	u := doctor.Underway{Held: held, PID: holder.PID, Since: holder.Since, RequestID: holder.RequestID, Plan: holder.Plan, Usual: usualRun, Err: text(err)}
+	for _, p := range v.file.Plans {
+		u.Usual = max(u.Usual, usualRun+p.StartWithin)
+	}
+	return []doctor.Finding{doctor.JudgeUnderway(u, time.Now())}
 }
 
 // environmentFile is what the packages' unit reads.
