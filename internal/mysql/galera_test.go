@@ -46,6 +46,7 @@ func TestGalera(t *testing.T) {
 	arbitrator := exec.Command(garbd, "--address", fmt.Sprintf("gcomm://127.0.0.1:%d", port), "--group", "stillpoint", //nolint:noctx // it ends with the test
 		"--options", fmt.Sprintf("gmcast.listen_addr=tcp://127.0.0.1:%d", mysqltest.FreePort(t)), "--workdir", t.TempDir())
 	arbitrator.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	arbitrator.Env = append(os.Environ(), "LD_LIBRARY_PATH="+filepath.Join(filepath.Dir(filepath.Dir(garbd)), "lib", "boost"))
 	var said bytes.Buffer
 	arbitrator.Stdout, arbitrator.Stderr = &said, &said
 	if err := arbitrator.Start(); err != nil {
