@@ -92,8 +92,20 @@ func (c *Client) createEach(ctx context.Context, set snapshot.CreateSet) ([]mess
 	}
 }
 
-// CheckCreate asks EC2 whether Create would be allowed, and makes nothing.
+// CheckCreate asks EC2 whether Create would be allowed, and makes nothing. Of
+// separate calls it asks for the first: a dry run counts against EC2's limit on
+// create calls, which those of the window are to find untouched.
 func (c *Client) CheckCreate(ctx context.Context, set snapshot.CreateSet) error {
+	return c.checkCreate(ctx, set, 1)
+}
+
+// CheckEveryCreate is CheckCreate with a dry run for each of the separate calls, since
+// a policy can tell one volume from another. It is not for the moments before a run.
+func (c *Client) CheckEveryCreate(ctx context.Context, set snapshot.CreateSet) error {
+	return c.checkCreate(ctx, set, len(set.Volumes))
+}
+
+func (c *Client) checkCreate(ctx context.Context, set snapshot.CreateSet, separate int) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	spec, fits := c.specification(set)
@@ -108,7 +120,7 @@ func (c *Client) CheckCreate(ctx context.Context, set snapshot.CreateSet) error 
 		return &snapshot.RefusedError{Sentence: tooMany(set)}
 	default:
 		operation = "CreateSnapshot"
-		for i := 0; i == 0 || i < len(set.Volumes) && Code(err) == dryRunOK; i++ { // a policy can tell one volume from another
+		for i := 0; i == 0 || i < separate && Code(err) == dryRunOK; i++ {
 			_, err = c.api.CreateSnapshot(ctx, &ec2.CreateSnapshotInput{
 				VolumeId: aws.String(set.Volumes[i].ID), Description: description(set), TagSpecifications: tagSpec(set.Tags), DryRun: aws.Bool(true),
 			}, c.usePinned)

@@ -222,13 +222,18 @@ func many(n int) snapshot.CreateSet {
 	return set
 }
 
-// With separate calls each of them is asked for beforehand: all may be allowed but one.
+// With separate calls the doctor asks for each of them: all may be allowed but one. A
+// run asks for the first alone.
 func TestEachSeparateCallIsAskedFor(t *testing.T) {
 	set := many(41)
 	set.AllFrozen = true
 	for _, v := range set.Volumes {
-		if err := NewFromAPI(&fake{denied: v.ID}, "i-1").CheckCreate(t.Context(), set); err == nil {
+		client := NewFromAPI(&fake{denied: v.ID}, "i-1")
+		if err := client.CheckEveryCreate(t.Context(), set); err == nil {
 			t.Errorf("%s is denied, and the check is content", v.ID)
+		}
+		if err := client.CheckCreate(t.Context(), set); (err == nil) != (v.ID != set.Volumes[0].ID) {
+			t.Errorf("%s is denied: %v", v.ID, err)
 		}
 	}
 }

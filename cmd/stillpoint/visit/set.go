@@ -72,7 +72,7 @@ func (v *visit) tryCreate(ctx context.Context, p *config.Plan) []doctor.Finding 
 	if err != nil {
 		return v.unknownSet(err)
 	}
-	t, refused := v.planTrouble("ec2:CreateSnapshots", v.aws.ec2.CheckCreate(ctx, set))
+	t, refused := v.planTrouble("ec2:CreateSnapshots", v.aws.ec2.CheckEveryCreate(ctx, set))
 	return []doctor.Finding{doctor.JudgeCreate(len(set.Volumes), t, refused)}
 }
 
