@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
@@ -67,17 +66,4 @@ func missing(region, instance string) string {
 		what = append(what, "instance id")
 	}
 	return strings.Join(what, " and ")
-}
-
-// queueRegion is the region that a queue URL of AWS names; "" for another URL.
-func queueRegion(queueURL string) string {
-	u, err := url.Parse(queueURL)
-	if err != nil {
-		return ""
-	}
-	parts := strings.Split(u.Hostname(), ".")
-	if len(parts) >= 4 && parts[0] == "sqs" && strings.HasPrefix(strings.Join(parts[2:], "."), "amazonaws.com") {
-		return parts[1]
-	}
-	return ""
 }

@@ -101,6 +101,9 @@ func (r *reloader) read() {
 		next.StateDir, next.RuntimeDir = r.start.StateDir, r.start.RuntimeDir
 		run, err = r.build(next)
 	}
+	if err == nil {
+		err = run.fit()
+	}
 	if err != nil {
 		r.log.Error().Err(err).Msg("cannot use the changed configuration: the old one stays in force")
 		r.manager.ready("the changed configuration cannot be used, the old one stays in force: see the log")

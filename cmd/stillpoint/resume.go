@@ -37,7 +37,7 @@ func newResumer(l *life, cfg aws.Config, id messages.Identity, log zerolog.Logge
 	return r
 }
 
-// build does not mind plans that are not fit to run: what they left is settled
+// build leaves out the plans that cannot be built: what they left is settled
 // all the same.
 func (r *resumer) build(f *config.File) *runner {
 	run, err := newRunner(f, r.id, r.client, func(bool) {}, r.log)
@@ -72,7 +72,7 @@ func (r *resumer) MaxAge(plan string) time.Duration {
 func (r *resumer) Reconcile(ctx context.Context, job snapshot.Job) snapshot.Outcome {
 	name := job.Delivery.Request.Plan
 	p := r.current().pipelines[name]
-	if p == nil || p.Unfit != nil {
+	if p == nil {
 		p = &snapshot.Pipeline{Plan: snapshot.Plan{Name: name, SnapshotTimeout: config.NewPlan(name).SnapshotTimeout}, Identity: r.id, EBS: r.client}
 		_, p.LookupDelays = tracing()
 	}

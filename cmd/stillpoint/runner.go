@@ -37,46 +37,44 @@ type runner struct {
 	monitor *worker.Monitor
 	// lock is the turn's, between Turn and its end.
 	lock *journal.RunLock
-	// build makes the pipeline of a plan.
-	build func(p *config.Plan) *snapshot.Pipeline
 }
 
 var _ worker.Runner = (*runner)(nil)
 
 // newRunner builds a pipeline for every plan. frozen is told whether something
-// is frozen, and must not block. The error is one of the configuration, and says
-// which plans are not fit to run; the others can be used, and those are looked at
-// again when they are asked for.
+// is frozen, and must not block. The error is one of the configuration.
 func newRunner(f *config.File, id messages.Identity, client *ebs.Client, frozen func(bool), log zerolog.Logger) (*runner, error) {
 	r := &runner{file: f, pipelines: map[string]*snapshot.Pipeline{}, log: log}
-	r.build = func(p *config.Plan) *snapshot.Pipeline {
-		return newPipeline(f, p, id, client, frozen, log.With().Str("plan", p.Name).Logger())
-	}
 	var errs []error
 	for name, p := range f.Plans {
-		r.pipelines[name] = r.build(p)
-		if err := r.pipelines[name].Unfit; err != nil {
+		pipeline, err := newPipeline(f, p, id, client, frozen, log.With().Str("plan", name).Logger())
+		if err != nil {
 			errs = append(errs, fmt.Errorf("plan %s: %w", name, err))
+			continue
 		}
+		r.pipelines[name] = pipeline
 	}
 	return r, coded(exitConfig, errors.Join(errs...))
 }
 
-// pipeline is that of a plan of the file. One that was not fit is built anew: the
-// credentials or the hook may have been mended since.
-func (r *runner) pipeline(name string) *snapshot.Pipeline {
-	if r.pipelines[name].Unfit != nil {
-		r.pipelines[name] = r.build(r.file.Plans[name])
-		if r.monitor != nil {
-			r.announceStages(name)
+// fit says which of the plans, of all where none is named, would be refused for what
+// they lead to: see parts.Fit. A run looks again. The error is one of the configuration.
+func (r *runner) fit(plans ...string) error {
+	if len(plans) == 0 {
+		plans = slices.Sorted(maps.Keys(r.file.Plans))
+	}
+	var errs []error
+	for _, name := range plans {
+		if p := r.file.Plans[name]; p != nil {
+			if err := parts.Fit(r.file, p); err != nil {
+				errs = append(errs, fmt.Errorf("plan %s: %w", name, err))
+			}
 		}
 	}
-	return r.pipelines[name]
+	return coded(exitConfig, errors.Join(errs...))
 }
 
-// newPipeline makes the pipeline of a plan. Where something that the plan leads to
-// is not as it must be, the pipeline is unfit.
-func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *ebs.Client, frozen func(bool), log zerolog.Logger) *snapshot.Pipeline {
+func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *ebs.Client, frozen func(bool), log zerolog.Logger) (*snapshot.Pipeline, error) {
 	plan := parts.Plan(p, id, log)
 	plan.HookTimeout = p.HookTimeout
 	pl := &snapshot.Pipeline{
@@ -92,7 +90,14 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 	}
 	pl.Trace, pl.LookupDelays = tracing()
 	pl.Servers = func() ([]snapshot.Neighbour, error) { return locate.Neighbours(0) }
-	var unfit error
+	for _, c := range parts.Hooks(p) {
+		switch c.Stage {
+		case parts.PreFreeze:
+			pl.PreFreeze = c
+		case parts.PostThaw:
+			pl.PostThaw = c
+		}
+	}
 	if m := p.MySQL; m != nil {
 		plan.LockTimeout, plan.LockTries, plan.LockSleep = m.LockTimeout, m.LockTries, m.LockSleep
 		c := parts.Database(f, p)
@@ -105,18 +110,18 @@ func newPipeline(f *config.File, p *config.Plan, id messages.Identity, client *e
 				log.Warn().Uint64("session", id).Str("user", user).Str("statement", text).Msg("in the way of the database lock")
 			}
 		}
-		if db, err := mysql.New(c); err != nil {
-			unfit = err
-		} else {
-			pl.Database = db
+		db, err := mysql.New(c)
+		if err != nil {
+			return nil, err
 		}
+		pl.Database = db
 		plan.StopApplier = c.StopApplier
 		if m.CoordinatesFile != "" {
 			pl.Sheet = parts.CoordinatesFile(p)
 		}
 	}
-	pl.Plan, pl.Unfit = plan, errors.Join(unfit, addHooks(pl, p))
-	return pl
+	pl.Plan = plan
+	return pl, nil
 }
 
 // DefaultPlan is the file's.
@@ -145,7 +150,7 @@ func (r *runner) Run(ctx context.Context, job snapshot.Job) snapshot.Outcome {
 			r.log.Debug().Err(err).Msg("cannot note in the run lock what it is for")
 		}
 	}
-	return r.pipeline(job.Delivery.Request.Plan).Run(ctx, job)
+	return r.pipelines[job.Delivery.Request.Plan].Run(ctx, job)
 }
 
 func runLock(f *config.File) string { return filepath.Join(f.RuntimeDir, "run.lock") }

@@ -75,7 +75,7 @@ func (c sendCommand) Run(ctx context.Context, g *globals) error {
 		return err
 	}
 	if cfg.Region == "" {
-		if cfg.Region = queueRegion(url); cfg.Region == "" {
+		if cfg.Region = config.QueueRegion(url); cfg.Region == "" {
 			return coded(exitConfig, errors.New("the queue's region is not known: give --region or set AWS_REGION"))
 		}
 	}

@@ -177,10 +177,6 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 	if len(f.Plans) == 0 {
 		return coded(exitConfig, fmt.Errorf("%s has no plans: add one, or say by flags what to snapshot (--freeze MOUNT, --mysql, ...)", g.configPath()))
 	}
-	// What is wrong with another plan's credentials is none of this run's business.
-	if p := f.Plans[cmp.Or(req.Plan, f.DefaultPlan)]; p != nil {
-		f.Plans = map[string]*config.Plan{p.Name: p}
-	}
 	cfg, id, err := identify(ctx, f)
 	if err != nil {
 		return err
@@ -214,6 +210,9 @@ func (c snapshotCommand) Run(ctx context.Context, g *globals) error {
 	}
 	client := ebs.New(cfg, id.InstanceID)
 	run, err := newRunner(f, id, client, func(bool) {}, log)
+	if err == nil { // what is wrong with another plan is none of this run's business
+		err = run.fit(cmp.Or(req.Plan, f.DefaultPlan))
+	}
 	if err != nil {
 		return err
 	}

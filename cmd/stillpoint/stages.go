@@ -12,24 +12,19 @@ import (
 // pipeline speaks of its stages outside the window only.
 func (r *runner) announce(m *worker.Monitor) {
 	r.monitor = m
-	for name := range r.pipelines {
-		r.announceStages(name)
-	}
-}
-
-func (r *runner) announceStages(name string) {
-	pipeline := r.pipelines[name]
-	plan, told, try := r.file.Plans[name], pipeline.Progress, 0
-	pipeline.Progress = func(stage, note string) {
-		doing := stage
-		if stage == "lock" {
-			if try++; note == "" {
-				try = 1
+	for name, pipeline := range r.pipelines {
+		plan, told, try := r.file.Plans[name], pipeline.Progress, 0
+		pipeline.Progress = func(stage, note string) {
+			doing := stage
+			if stage == "lock" {
+				if try++; note == "" {
+					try = 1
+				}
+				doing = fmt.Sprintf("lock (try %d of %d)", try, plan.MySQL.LockTries)
 			}
-			doing = fmt.Sprintf("lock (try %d of %d)", try, plan.MySQL.LockTries)
+			m.Expect(worker.LoopRequests, doing, silence(plan, stage))
+			told(stage, note)
 		}
-		r.monitor.Expect(worker.LoopRequests, doing, silence(plan, stage))
-		told(stage, note)
 	}
 }
 

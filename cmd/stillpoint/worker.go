@@ -104,6 +104,13 @@ func (workerCommand) Run(ctx context.Context, g *globals) error {
 	if l.topic, err = notify.New(cfg, f.TopicARN); err != nil {
 		return coded(exitConfig, err)
 	}
+	plans, err := newRunner(f, id, nil, nil, log) // whoever this is, the plans must make sense
+	if err != nil {
+		return err
+	}
+	if err := plans.fit(); err != nil { // the others are not to wait for it, and whoever asks for it is to hear why
+		log.Error().Err(err).Msg("a plan is not fit to run: each request for it is refused until this is mended")
+	}
 	var w *work
 	if missing(cfg.Region, id.InstanceID) == "" {
 		if w, err = l.build(cfg, id); err != nil && !isUnclaimed(err) {
@@ -142,6 +149,9 @@ func (l *life) build(cfg aws.Config, id messages.Identity) (*work, error) {
 	}
 	runnerFor := func(f *config.File) (*runner, error) {
 		run, err := newRunner(f, id, client, frozen, log)
+		if err != nil {
+			return nil, err
+		}
 		run.announce(l.monitor)
 		for name := range f.Plans {
 			if at, err := j.LastSuccess(name); err == nil {
@@ -149,11 +159,11 @@ func (l *life) build(cfg aws.Config, id messages.Identity) (*work, error) {
 				l.monitor.Succeeded(at)
 			}
 		}
-		return run, err
+		return run, nil
 	}
 	run, err := runnerFor(l.file)
-	if err != nil { // the others are not to wait for it, and whoever asks for it is to hear why
-		log.Error().Err(err).Msg("a plan is not fit to run: each request for it is looked at anew, and refused until this is mended")
+	if err != nil {
+		return nil, err
 	}
 	w := &work{queue: queue.New(cfg, queue.Config{URL: l.file.QueueURL, DeadLetterURL: l.file.DeadLetterQueueURL})}
 	w.outbox = &worker.Outbox{Journal: j, Publisher: l.topic, Tagger: client, Monitor: l.monitor, Log: log, Now: clock()}
@@ -226,7 +236,7 @@ func (l *life) work(ctx, rest context.Context, cfg aws.Config, id messages.Ident
 		}
 	}
 	log := w.loop.Log
-	if r := queueRegion(l.file.QueueURL); r != "" && r != id.Region {
+	if r := config.QueueRegion(l.file.QueueURL); r != "" && r != id.Region {
 		log.Warn().Str("queue_region", r).Str("region", id.Region).Msg("queue_url names another region than this worker's, whose SQS is asked: correct queue_url or region in the file")
 	}
 	log.Info().Str("version", agent().Version).Str("region", id.Region).Str("queue_url", l.file.QueueURL).Msg("worker started")

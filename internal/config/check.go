@@ -100,16 +100,11 @@ func checkQueueURL(found *findings, w where, s string) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil, u.Scheme != "https" && u.Scheme != "http", u.Host == "", u.User != nil,
-		strings.Trim(u.Path, "/") == "", ofAWS(u.Hostname()) && !strings.Contains(strings.Trim(u.Path, "/"), "/"), u.RawQuery != "", u.Fragment != "":
+		strings.Trim(u.Path, "/") == "", QueueRegion(s) != "" && QueueARN(s) == "", u.RawQuery != "", u.Fragment != "":
 		found.add(w, "must be like https://sqs.eu-west-1.amazonaws.com/111122223333/stillpoint-db1, not %s", short(s))
 	case strings.HasSuffix(u.Path, ".fifo"):
 		found.add(w, "must name a standard queue: FIFO queues are not supported")
 	}
-}
-
-// ofAWS says whether it is a host of SQS's, whose URLs name account and queue.
-func ofAWS(host string) bool {
-	return strings.HasPrefix(host, "sqs.") && strings.Contains(host, ".amazonaws.com")
 }
 
 func checkHTTPAddr(found *findings, w where, s string) {

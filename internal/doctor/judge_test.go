@@ -263,20 +263,6 @@ func TestJudgeUnderway(t *testing.T) {
 	}
 }
 
-// The resource of a statement is as narrow as is known.
-func TestStatement(t *testing.T) {
-	for resource, want := range map[string]string{
-		"arn:aws:sns:eu-west-1:1:t": "arn:aws:sns:eu-west-1:1:t", "": "*", "snap-1": "*", "http://127.0.0.1:4566/1/q": "*",
-		"https://sqs.eu-west-1.amazonaws.com/1/q":     "arn:aws:sqs:eu-west-1:1:q",
-		"https://sqs.cn-north-1.amazonaws.com.cn/1/q": "arn:aws-cn:sqs:cn-north-1:1:q",
-		"https://sqs.us-gov-west-1.amazonaws.com/1/q": "arn:aws-us-gov:sqs:us-gov-west-1:1:q",
-	} {
-		if got := (Trouble{Action: "a:B", Resource: resource}).Statement(); got != `{"Effect": "Allow", "Action": "a:B", "Resource": "`+want+`"}` {
-			t.Errorf("%s: %s", resource, got)
-		}
-	}
-}
-
 func TestTrouble(t *testing.T) {
 	for kind, want := range map[TroubleKind]struct{ whole, minor line }{
 		Denied:    {line{Fail, true, `{"Effect": "Allow", "Action": "sqs:X", "Resource": "arn:r"}`}, line{Warn, false, "denied"}},

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
 )
 
@@ -105,29 +104,7 @@ func (t Trouble) fix() string {
 func (t Trouble) Statement() string {
 	resource := t.Resource
 	if !strings.HasPrefix(resource, "arn:") {
-		resource = queueARN(resource)
+		resource = "*"
 	}
 	return fmt.Sprintf(`{"Effect": "Allow", "Action": "%s", "Resource": "%s"}`, t.Action, resource)
-}
-
-// queueARN is that of a queue by the URL that AWS gives it
-// (https://sqs.REGION.amazonaws.com/ACCOUNT/NAME, Amazon SQS Developer Guide,
-// queue identifiers); "*" of anything else.
-func queueARN(queueURL string) string {
-	u, err := url.Parse(queueURL)
-	if err != nil {
-		return "*"
-	}
-	host, path := strings.SplitN(u.Hostname(), ".", 3), strings.Split(strings.Trim(u.Path, "/"), "/")
-	if len(host) != 3 || host[0] != "sqs" || !strings.HasPrefix(host[2], "amazonaws.com") || len(path) != 2 {
-		return "*"
-	}
-	partition := "aws"
-	switch {
-	case strings.HasPrefix(host[1], "cn-"):
-		partition = "aws-cn"
-	case strings.HasPrefix(host[1], "us-gov-"):
-		partition = "aws-us-gov"
-	}
-	return "arn:" + partition + ":sqs:" + host[1] + ":" + path[0] + ":" + path[1]
 }

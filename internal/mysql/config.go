@@ -134,9 +134,7 @@ type Database struct {
 
 var _ snapshot.Database = (*Database)(nil)
 
-// New checks the configuration, the defaults file and what it refers to
-// included. The file is read again by every Connect, so that a rotated password
-// is picked up; what New found in it is not kept.
+// New checks what the configuration says by itself. Nothing is read, see Check.
 func New(cfg Config) (*Database, error) {
 	if cfg.LockTimeout == 0 {
 		cfg.LockTimeout = DefaultLockTimeout
@@ -177,14 +175,18 @@ func New(cfg Config) (*Database, error) {
 	if cfg.KillAfter < 0 || cfg.KillMaxRows < 0 {
 		return nil, fmt.Errorf("cannot use kill_after %v and kill_max_rows %d: neither may be negative", cfg.KillAfter, cfg.KillMaxRows)
 	}
-	t, err := cfg.address().Target()
-	if err != nil {
-		return nil, err
-	}
-	if _, err := t.DriverConfig(); err != nil {
-		return nil, err
-	}
 	return &Database{cfg: cfg}, nil
+}
+
+// Check says whether the defaults file and what it refers to can be used. Every
+// Connect reads them again, so that a rotated password is picked up; what Check
+// found in them is not kept.
+func (d *Database) Check() error {
+	t, err := d.cfg.address().Target()
+	if err == nil {
+		_, err = t.DriverConfig()
+	}
+	return err
 }
 
 // uses are the parts that a plan has.

@@ -15,7 +15,11 @@ func TestNewRefuses(t *testing.T) {
 		"kill_max_rows":     {LongQueries: "kill", KillMaxRows: -1},
 		"leave one":         {Socket: "/s", Host: "db"},
 	} {
-		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), want) {
+		d, err := New(cfg)
+		if err == nil {
+			err = d.Check()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v", cfg, err)
 		}
 	}

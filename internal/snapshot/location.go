@@ -231,18 +231,19 @@ func (s Survey) Unlocked(ctx context.Context, all []Neighbour) ([]string, error)
 }
 
 // lookForUnlocked warns where the set of a plan that locks no database holds the files
-// of one: a plan that has lost its section mysql makes sets all the same. What
-// cannot be looked at is the doctor's business.
-func (a *attempt) lookForUnlocked(ctx context.Context) error {
+// of one: a plan that has lost its section mysql makes sets all the same. Which
+// servers may not be looked at is the doctor's business.
+func (a *attempt) lookForUnlocked(ctx context.Context) {
 	if a.Servers == nil || a.PreFreeze != nil {
-		return nil
+		return
 	}
 	all, _ := a.Servers()
-	names, err := a.survey().Unlocked(ctx, all)
-	if err == nil && len(names) > 0 {
+	switch names, err := a.survey().Unlocked(ctx, all); {
+	case err != nil:
+		a.warn("the plan has no mysql section, and whether a database has files on the set could not be seen: %v", err)
+	case len(names) > 0:
 		a.warn("the plan has no mysql section, and a database that was not locked has files on the set: %s; add mysql to the plan, or a pre_freeze that brings it to rest", few(names))
 	}
-	return err
 }
 
 func (s Survey) cover(ctx context.Context, parts []Part) ([]Coverage, error) {

@@ -31,10 +31,6 @@ type Pipeline struct {
 	// freezes nothing has none.
 	PreFreeze, PostThaw Hook
 
-	// Unfit is why no run can be begun, such as credentials that cannot be read or a
-	// hook that is not root's: each is refused for it. nil: nothing.
-	Unfit error
-
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 	// Sleep waits, or returns the context's error; nil: a timer. It is never

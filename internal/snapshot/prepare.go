@@ -64,9 +64,6 @@ func (a *attempt) prepare(ctx context.Context, open *undo) bool {
 	if err := a.begin(ctx); err != nil {
 		return a.fail(messages.ReasonInternal, "nothing was locked or frozen: %v; look at the disk that holds state_dir", err)
 	}
-	if a.Unfit != nil {
-		return a.preflightFailed(ctx, a.Unfit)
-	}
 	a.description = a.job.Delivery.Request.Description
 	if a.description == "" && a.Plan.Describe != nil {
 		a.description = a.Plan.Describe(a.result.RequestID)
@@ -157,9 +154,7 @@ func (a *attempt) open(ctx context.Context, open *undo) error {
 		open.push(func() error { return a.guard.Close() }) // the one of then, see guardReady
 	}
 	if a.Database == nil {
-		if err := a.lookForUnlocked(ctx); err != nil {
-			return err
-		}
+		a.lookForUnlocked(ctx)
 	} else {
 		s, err := a.Database.Connect(ctx)
 		if err != nil {

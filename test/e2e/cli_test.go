@@ -244,7 +244,7 @@ func TestAnotherPlanIsBroken(t *testing.T) {
 		t.Fatal(err)
 	}
 	nowhere := filepath.Join(s.Dir, "nowhere.cnf")
-	text = append(text, "\n  broken:\n    mysql: {defaults_file: "+nowhere+"}\n    freeze: ["+s.Volumes[0].Mount+"]\n"...)
+	text = append(text, "\n  broken:\n    mysql: {defaults_file: "+nowhere+"}\n    freeze: ["+s.Volumes[0].Mount+"]\n    volumes: ["+s.Volumes[0].ID+"]\n"...)
 	if err := os.WriteFile(s.ConfigPath, text, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,11 @@
 package visit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
+	"stillpoint/internal/config"
 	"stillpoint/internal/doctor"
 	"stillpoint/internal/notify"
 	"stillpoint/internal/queue"
@@ -25,7 +27,7 @@ func (v *visit) lookAtQueue(ctx context.Context) []doctor.Finding {
 	q := v.queue()
 	seen, err := q.Look(ctx)
 	if err != nil {
-		return []doctor.Finding{awsTrouble("sqs:GetQueueAttributes", v.file.QueueURL, err).Finding()}
+		return []doctor.Finding{awsTrouble("sqs:GetQueueAttributes", cmp.Or(config.QueueARN(v.file.QueueURL), v.file.QueueURL), err).Finding()}
 	}
 	v.aws.queueARN = seen.ARN
 	if seen.Key != "" {
