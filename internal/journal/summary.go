@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"stillpoint/internal/locks"
 )
 
 // Summary is what Summarize finds.
@@ -74,28 +74,22 @@ func peek(path string, v any) error {
 }
 
 // HeldBy says who has the lock of a file that LockRun made, without taking it: a
-// worker that starts at that moment would find it taken. ok is false where nobody
-// has. The kernel's list of locks is asked (proc(5), /proc/locks).
+// worker that starts at that moment would find it taken. ok is false where nobody has.
 func HeldBy(path string) (holder Holder, ok bool, err error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return holder, false, nil
 	}
-	var st unix.Stat_t
 	if err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("%s is no file", path)
 	}
 	if err == nil {
-		err = unix.Stat(path, &st)
+		ok, err = locks.Held(info)
 	}
 	if err != nil {
 		return holder, false, fmt.Errorf("cannot look at the lock: %w", err)
 	}
-	list, err := os.ReadFile("/proc/locks")
-	if err != nil {
-		return holder, false, fmt.Errorf("cannot read the kernel's locks: %w", err)
-	}
-	if !flocked(string(list), fmt.Sprintf("%02x:%02x:%d", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino)) {
+	if !ok {
 		return holder, false, nil
 	}
 	text, err := os.ReadFile(path)
@@ -103,17 +97,4 @@ func HeldBy(path string) (holder Holder, ok bool, err error) {
 		return holder, true, nil //nolint:nilerr // it is held, by whomever
 	}
 	return parseHolder(string(text)), true, nil
-}
-
-// flocked says whether one of the lines is a lock of flock(2) on the file that
-// is called inode in them: "1: FLOCK  ADVISORY  WRITE 2218 00:2d:12 0 EOF". What
-// waits for a lock has an arrow: "1: -> FLOCK ...".
-func flocked(locks, inode string) bool {
-	for line := range strings.Lines(locks) {
-		f := strings.Fields(line)
-		if len(f) >= 6 && f[1] == "FLOCK" && f[5] == inode {
-			return true
-		}
-	}
-	return false
 }

@@ -97,12 +97,3 @@ func TestHeldBy(t *testing.T) {
 	ok(t, l.Unlock())
 	held(false) // although its file is there
 }
-
-func TestFlocked(t *testing.T) {
-	const list = "1: POSIX  ADVISORY  WRITE 10 00:2d:12 0 EOF\n2: -> FLOCK  ADVISORY  WRITE 11 00:2d:13 0 EOF\n3: FLOCK  ADVISORY  WRITE 12 00:2d:14 0 EOF\n"
-	for inode, want := range map[string]bool{"00:2d:12": false, "00:2d:13": false, "00:2d:14": true, "00:2d:1": false} {
-		if got := flocked(list, inode); got != want {
-			t.Errorf("%s: %v", inode, got)
-		}
-	}
-}

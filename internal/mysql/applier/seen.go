@@ -1,7 +1,6 @@
 package applier
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,10 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-	"syscall"
 
-	"golang.org/x/sys/unix"
+	"stillpoint/internal/locks"
 )
 
 // Seen is what the note of a runtime directory says, to one who only looks.
@@ -57,34 +54,13 @@ func (n *note) look() (a Seen, err error) {
 	if err != nil {
 		return a, err
 	}
-	locked, err := isLocked(n.file)
+	info, err := n.file.Stat()
+	if err != nil {
+		return a, err
+	}
+	locked, err := locks.Held(info)
 	if err != nil {
 		return a, err
 	}
 	return Seen{Found: true, Living: locked, PID: n.owed.PID, Channels: n.owed.Channels, EarlierBoot: n.owed.BootID != boot}, nil
-}
-
-// isLocked asks the kernel's list (proc(5), locks) whether somebody has the flock of a file.
-func isLocked(of *os.File) (bool, error) {
-	info, err := of.Stat()
-	if err != nil {
-		return false, err
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return false, fmt.Errorf("cannot look at %s", of.Name())
-	}
-	f, err := os.Open("/proc/locks")
-	if err != nil {
-		return false, err
-	}
-	defer func() { _ = f.Close() }()
-	name := fmt.Sprintf("%02x:%02x:%d", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino)
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		if fields := strings.Fields(lines.Text()); len(fields) > 5 && fields[1] == "FLOCK" && fields[5] == name {
-			return true, nil
-		}
-	}
-	return false, lines.Err()
 }
